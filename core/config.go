@@ -1,0 +1,113 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Config is what New needs. The zero value of every field but Nodes and Clients
+// is a safe default.
+type Config struct {
+	// Nodes are URLs, one per INDEPENDENT Redis: redis://, rediss://, unix://.
+	// Independent means that no node replicates another. Use 3 or 5; with one
+	// node the lock is as available as that node.
+	Nodes []string
+	// Clients are ready go-redis clients, one per independent deployment, beside
+	// or instead of Nodes. The Manager opens one connection of its own with each
+	// client's options and never closes the client.
+	Clients []redis.UniversalClient
+	// Prefix is the namespace of every key in Redis. Default "dlm". At most 32 bytes.
+	Prefix string
+
+	TTL         time.Duration // lease of a lock. Default 30s
+	Wait        time.Duration // how long Acquire waits for the holder. Default 5s
+	RetryDelay  time.Duration // longest pause between two rounds of a waiter, jittered. Default 100ms
+	NodeTimeout time.Duration // how long one node may take to answer. Default a tenth of TTL, within 10ms and 500ms
+	MaxHold     time.Duration // how long a lock is renewed at most. Default 10 × TTL
+	MaxRetries  int           // rounds after the first. Default 0: until Wait is over
+	DriftFactor float64       // part of the TTL given up to clocks of different speed. Default 0.01
+
+	// Logger is told what nobody else can be told. Default slog.Default().
+	Logger *slog.Logger
+	// Observer is told of every event, on the goroutine where it happens; it must
+	// not block. Default none, at no cost.
+	Observer Observer
+}
+
+const (
+	defaultPrefix     = "dlm"
+	maxPrefix         = 32
+	defaultTTL        = 30 * time.Second
+	defaultWait       = 5 * time.Second
+	defaultRetryDelay = 100 * time.Millisecond
+	defaultDrift      = 0.01
+	maxNodeTimeout    = 500 * time.Millisecond
+	minNodeTimeout    = 10 * time.Millisecond
+	maxHoldFactor     = 10
+)
+
+func orDefault[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}
+
+// withDefaults fills the zero fields.
+func (c Config) withDefaults() Config {
+	c.Prefix = orDefault(c.Prefix, defaultPrefix)
+	c.TTL = orDefault(c.TTL, defaultTTL)
+	c.Wait = orDefault(c.Wait, defaultWait)
+	c.RetryDelay = orDefault(c.RetryDelay, defaultRetryDelay)
+	c.DriftFactor = orDefault(c.DriftFactor, defaultDrift)
+	c.NodeTimeout = orDefault(c.NodeTimeout, min(max(c.TTL/10, minNodeTimeout), maxNodeTimeout))
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+// validate names every mistake at once: field, value and remedy.
+func (c Config) validate() error {
+	var errs []error
+	refuse := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf(format, args...))
+	}
+	if len(c.Nodes)+len(c.Clients) == 0 {
+		refuse("Nodes: none given: name at least one redis:// URL (3 or 5 for a quorum), or pass Clients")
+	}
+	for i, client := range c.Clients {
+		if isNil(client) {
+			refuse("Clients[%d]: nil: pass a ready client", i)
+		}
+	}
+	if len(c.Prefix) > maxPrefix {
+		refuse("Prefix: %d bytes: use at most %d", len(c.Prefix), maxPrefix)
+	}
+	if c.NodeTimeout < 0 {
+		refuse("NodeTimeout: %v: must be positive", c.NodeTimeout)
+	}
+	if c.DriftFactor < 0 || c.DriftFactor >= 1 || math.IsNaN(c.DriftFactor) {
+		refuse("DriftFactor: %v: must be at least 0 and below 1 (default %v)", c.DriftFactor, defaultDrift)
+	} else if err := c.settings().validate(c.DriftFactor); err != nil {
+		errs = append(errs, err)
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("dlm: %w: %w", ErrInvalid, errors.Join(errs...))
+}
+
+// settings are the defaults of a call.
+func (c Config) settings() *settings {
+	return &settings{
+		ttl: c.TTL, wait: c.Wait, retryDelay: c.RetryDelay, maxRetries: c.MaxRetries,
+		maxHold: c.MaxHold,
+	}
+}

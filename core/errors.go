@@ -1,0 +1,143 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// The errors of this package. Every error returned by a [Manager] or a [Lock]
+// is a [*LockError] and answers [errors.Is] for each of these that is true of
+// it, so one error may be both "somebody else holds it" and "too few nodes
+// answered" when both happened.
+var (
+	// ErrNotAcquired: another owner holds the lock.
+	ErrNotAcquired = errors.New("lock not acquired: held by another owner")
+	// ErrTimeout: another owner still held the lock when the wait was over.
+	// It is also an ErrNotAcquired.
+	ErrTimeout error = timeoutError{}
+	// ErrNoQuorum: fewer than a majority of the nodes answered usefully.
+	// The *QuorumError in the chain says what each node said.
+	ErrNoQuorum = errors.New("no quorum")
+	// ErrNotReleased: the release was not confirmed by a majority; what is left
+	// of the lock ends with its lease.
+	ErrNotReleased = errors.New("release not confirmed by a quorum")
+	// ErrNotOwner: the key belongs to another owner now.
+	ErrNotOwner = errors.New("not the owner")
+	// ErrExpired: the lease ran out before the call.
+	ErrExpired = errors.New("lease expired")
+	// ErrLost is the cancellation cause of [Lock.Context] when the lease can no
+	// longer be relied upon.
+	ErrLost = errors.New("lock lost")
+	// ErrDeadlock: waiting would never end, because the caller's own context
+	// already runs under the lock, or holds one that its holder waits for.
+	ErrDeadlock = errors.New("deadlock")
+	// ErrNotLocked: nobody holds the key.
+	ErrNotLocked = errors.New("not locked")
+	// ErrClosed: the Manager was closed.
+	ErrClosed = errors.New("manager closed")
+	// ErrInvalid: an argument was refused before any command was sent.
+	ErrInvalid = errors.New("invalid argument")
+)
+
+type timeoutError struct{}
+
+func (timeoutError) Error() string        { return "lock not acquired: timed out waiting for its holder" }
+func (timeoutError) Timeout() bool        { return true }
+func (timeoutError) Is(target error) bool { return target == ErrNotAcquired }
+
+// LockError says which operation failed on which key, and why.
+type LockError struct {
+	Op  string // "acquire", "extend", "renew", "release", "inspect"
+	Key string // as the caller gave it
+	Err error
+}
+
+// Error quotes the key, which may hold any bytes.
+func (e *LockError) Error() string {
+	return fmt.Sprintf("dlm: %s %s: %v", e.Op, quoteKey(e.Key), e.Err)
+}
+
+func (e *LockError) Unwrap() error { return e.Err }
+
+// QuorumError says what the nodes answered when a majority was not reached.
+type QuorumError struct {
+	Need  int         // nodes that had to agree
+	Got   int         // nodes that did
+	Nodes []NodeError // the others, each with its cause
+}
+
+// NodeError is one node's reason.
+type NodeError struct {
+	Node string // address, never credentials
+	Err  error
+}
+
+func (e NodeError) Error() string { return e.Node + ": " + e.Err.Error() }
+func (e NodeError) Unwrap() error { return e.Err }
+
+func (e *QuorumError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "no quorum: %d of the %d nodes needed", e.Got, e.Need)
+	for i, n := range e.Nodes {
+		sep := "; "
+		if i == 0 {
+			sep = " ("
+		}
+		b.WriteString(sep)
+		b.WriteString(n.Error())
+	}
+	if len(e.Nodes) > 0 {
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
+// Is reports ErrNoQuorum.
+func (e *QuorumError) Is(target error) bool { return target == ErrNoQuorum }
+
+// Unwrap gives every node's cause to errors.Is and errors.As.
+func (e *QuorumError) Unwrap() []error {
+	errs := make([]error, len(e.Nodes))
+	for i, n := range e.Nodes {
+		errs[i] = n
+	}
+	return errs
+}
+
+// causes is several truths about one failure; its text is the first one's with
+// the others behind it.
+type causes []error
+
+func (c causes) Error() string {
+	parts := make([]string, len(c))
+	for i, err := range c {
+		parts[i] = err.Error()
+	}
+	return strings.Join(parts, ": ")
+}
+
+func (c causes) Unwrap() []error { return c }
+
+func lockError(op, key string, errs ...error) error {
+	var kept causes
+	for _, err := range errs {
+		if err != nil {
+			kept = append(kept, err)
+		}
+	}
+	if len(kept) == 1 {
+		return &LockError{Op: op, Key: key, Err: kept[0]}
+	}
+	return &LockError{Op: op, Key: key, Err: kept}
+}
+
+// maxQuoted keeps a hostile key from filling a log line.
+const maxQuoted = 128
+
+func quoteKey(key string) string {
+	if len(key) <= maxQuoted {
+		return fmt.Sprintf("%q", key)
+	}
+	return fmt.Sprintf("%q… (%d bytes)", key[:maxQuoted], len(key))
+}

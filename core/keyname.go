@@ -1,0 +1,49 @@
+package core
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"hash/fnv"
+	"strconv"
+)
+
+// The names in Redis. Everything a script touches for one lock shares one hash
+// tag, so the lock also works on a Cluster; the tag is the bucket's number, and
+// since Redis looks at the first {…} only, braces in a key change nothing.
+//
+//	dlm:1:{2a7}:l:order_42   the lock, a string
+//	dlm:1:{2a7}:h:<sha-256>  the lock of a key too long to be written out
+//	dlm:1:{2a7}:f            the bucket's fencing counter, never expires
+//	dlm:1:{2a7}:q:order_42   processes waiting for the lock, a sorted set
+//	dlm:1:node               the node's marker, see quarantine.go
+//
+// The 1 is the version of this layout: two versions can share a Redis without
+// meeting, and so must not guard the same resource at the same time.
+const layoutVersion = "1"
+
+// buckets bounds the fencing counters: 4096 integers a node, whatever the
+// number of keys. Two keys of one bucket share a counter, which costs nothing
+// but gaps, and a raise when their acquisitions cross.
+const buckets = 4096
+
+// maxLiteral keeps a Redis key below 200 bytes with the longest prefix.
+const maxLiteral = 128
+
+// names are the Redis keys of one lock.
+type names struct {
+	lock, fence, queue string
+}
+
+func (m *Manager) namesOf(key string) names {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key))
+	base := m.keyBase + "{" + strconv.FormatUint(uint64(h.Sum32()%buckets), 16) + "}:"
+	tail := "l:" + key
+	queue := "q:" + key
+	if len(key) > maxLiteral {
+		sum := sha256.Sum256([]byte(key))
+		digest := hex.EncodeToString(sum[:])
+		tail, queue = "h:"+digest, "r:"+digest
+	}
+	return names{lock: base + tail, fence: base + "f", queue: base + queue}
+}

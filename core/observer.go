@@ -1,0 +1,39 @@
+package core
+
+import (
+	"context"
+	"time"
+)
+
+// EventKind names what happened.
+type EventKind uint8
+
+// The events of a Manager.
+const (
+	EventAcquired   EventKind = iota + 1 // a lock was granted; Duration is the time waited
+	EventRefused                         // an acquisition ended without the lock; Err says why
+	EventWaiting                         // a caller began to wait
+	EventHandedOver                      // a lock went to the next local caller; Duration is the time waited
+	EventRenewed                         // a lease was renewed or extended
+	EventLost                            // a held lock can no longer be relied upon
+	EventReleased                        // a lock was released; Duration is the time held
+	EventNodeUp                          // a node answers and votes
+	EventNodeDown                        // a node does not answer or does not vote; Err says why
+)
+
+// Event is one happening. Fields that do not apply are zero.
+type Event struct {
+	Kind         EventKind
+	Key          string
+	Owner        string
+	Node         string // of node events
+	FencingToken uint64
+	Duration     time.Duration
+	Err          error
+}
+
+// Observer is told of events as they happen. Observe runs on the goroutine of
+// the event, concurrently with others, and must return at once.
+type Observer interface {
+	Observe(ctx context.Context, e Event)
+}

@@ -1,0 +1,83 @@
+package core
+
+import (
+	"fmt"
+	"time"
+)
+
+// Option changes one call's settings from the Manager's.
+type Option func(*settings)
+
+// settings are what one acquisition runs with. They are checked as a whole
+// before any command is sent.
+type settings struct {
+	ttl        time.Duration
+	wait       time.Duration
+	retryDelay time.Duration
+	maxRetries int
+	maxHold    time.Duration
+	maxHoldSet bool
+	autoRenew  bool
+	metadata   string
+}
+
+// WithTTL sets the lease: how long the lock outlives a holder that vanishes.
+// At least 1 ms.
+func WithTTL(d time.Duration) Option { return func(s *settings) { s.ttl = d } }
+
+// WithWait sets how long Acquire and Do wait for the holder. 0 means one round.
+func WithWait(d time.Duration) Option { return func(s *settings) { s.wait = d } }
+
+// WithAutoRenew keeps the lease alive until Release, MaxHold or loss. Do always renews.
+func WithAutoRenew() Option { return func(s *settings) { s.autoRenew = true } }
+
+// WithMaxHold ends the renewal d after the acquisition; the lock is then lost
+// when its lease runs out. Default 10 × TTL.
+func WithMaxHold(d time.Duration) Option {
+	return func(s *settings) { s.maxHold, s.maxHoldSet = d, true }
+}
+
+// WithRetry sets the longest pause between two rounds, which is jittered, and
+// how many rounds may follow the first; 0 means until the wait is over.
+func WithRetry(delay time.Duration, maxRetries int) Option {
+	return func(s *settings) { s.retryDelay, s.maxRetries = delay, maxRetries }
+}
+
+// maxMetadata bounds what one lock can store on every node.
+const maxMetadata = 4096
+
+// WithMetadata stores a note beside the lock, shown by Inspect. At most 4096 bytes.
+func WithMetadata(note string) Option { return func(s *settings) { s.metadata = note } }
+
+// maxTTL keeps every sum of a TTL and a wall-clock time within Redis' and Lua's
+// exact integers.
+const maxTTL = 100 * 365 * 24 * time.Hour
+
+func (s *settings) validate(driftFactor float64) error {
+	switch {
+	case s.ttl < time.Millisecond:
+		return fmt.Errorf("%w: TTL %v: must be at least 1ms", ErrInvalid, s.ttl)
+	case s.ttl > maxTTL:
+		return fmt.Errorf("%w: TTL %v: must be at most %v", ErrInvalid, s.ttl, maxTTL)
+	case s.ttl <= driftOf(s.ttl, driftFactor):
+		return fmt.Errorf("%w: TTL %v: must be longer than the clock drift allowance of %v", ErrInvalid, s.ttl, driftOf(s.ttl, driftFactor))
+	case s.wait < 0:
+		return fmt.Errorf("%w: Wait %v: must not be negative", ErrInvalid, s.wait)
+	case s.retryDelay <= 0:
+		return fmt.Errorf("%w: RetryDelay %v: must be positive", ErrInvalid, s.retryDelay)
+	case s.maxRetries < 0:
+		return fmt.Errorf("%w: MaxRetries %d: must not be negative", ErrInvalid, s.maxRetries)
+	case s.maxHold < 0:
+		return fmt.Errorf("%w: MaxHold %v: must not be negative", ErrInvalid, s.maxHold)
+	case len(s.metadata) > maxMetadata:
+		return fmt.Errorf("%w: metadata of %d bytes: at most %d", ErrInvalid, len(s.metadata), maxMetadata)
+	}
+	return nil
+}
+
+// driftOf is the part of a lease that is not counted on: clocks run at
+// different speeds, and Redis expires keys with a resolution of 1 ms
+// (Redis, "Distributed Locks with Redis", safety arguments).
+func driftOf(ttl time.Duration, factor float64) time.Duration {
+	return time.Duration(float64(ttl)*factor) + 2*time.Millisecond
+}
