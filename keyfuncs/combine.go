@@ -2,8 +2,6 @@ package keyfuncs
 
 import (
 	"net/http"
-	"strconv"
-	"strings"
 )
 
 // Static is a key of its own, the same for every request. Text other than
@@ -52,15 +50,4 @@ func Join(fs ...Func) Func {
 		}
 		return string(key), nil
 	}
-}
-
-// tagged marks a key as coming from alternative i, so that a key of one
-// alternative cannot pass for that of another: the user "10.0.0.1" is not the
-// anonymous client at that address. The first alternative goes unmarked unless
-// its key could be taken for a mark.
-func tagged(i int, key string) string {
-	if i == 0 && !strings.HasPrefix(key, "~") {
-		return key
-	}
-	return "~" + strconv.Itoa(i) + ":" + key
 }

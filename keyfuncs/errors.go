@@ -32,6 +32,9 @@ type MalformedError struct {
 }
 
 func (e *MalformedError) Error() string {
+	if e.Name == "" {
+		return fmt.Sprintf("keyfuncs: cannot read %s: %v", e.Source, e.Err)
+	}
 	return fmt.Sprintf("keyfuncs: cannot read %s %q: %v", e.Source, e.Name, e.Err)
 }
 

@@ -9,10 +9,18 @@ import (
 
 // sourceKinds are the sources by the name a template gives them.
 var sourceKinds = map[string]sourceKind{
-	"param":  {named: true, make: paramSource},
-	"query":  {named: true, make: querySource},
-	"header": {named: true, make: headerSource},
-	"cookie": {named: true, make: cookieSource},
+	"param":   {named: true, make: paramSource},
+	"query":   {named: true, make: querySource},
+	"header":  {named: true, make: headerSource},
+	"cookie":  {named: true, make: cookieSource},
+	"json":    {named: true, make: jsonSource},
+	"form":    {named: true, make: formSource},
+	"context": {named: true, make: contextSource},
+	"method":  {make: methodSource},
+	"host":    {make: hostSource},
+	"path":    {make: pathSource},
+	"route":   {make: routeSource},
+	"ip":      {make: ipSource},
 }
 
 // parseSlot compiles the inside of a placeholder: source[:name]{|modifier}.
