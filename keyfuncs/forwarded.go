@@ -17,24 +17,30 @@ func forwardedFor(lines []string) []string {
 }
 
 // forwardedNodes returns the for= nodes of Forwarded, nearest last, and an
-// empty node for an element without one.
+// empty node for an element without one. A quotation mark that a client left
+// open would hide what the proxies appended behind it; such a list is one
+// element that nothing can be told about.
 func forwardedNodes(lines []string) []string {
 	list := strings.TrimSpace(strings.Join(lines, ","))
 	if list == "" {
 		return nil
 	}
-	var nodes []string
-	for _, element := range splitUnquoted(list, ',') {
-		nodes = append(nodes, forwardedNode(element))
+	elements, closed := splitUnquoted(list, ',')
+	if !closed {
+		return []string{""}
 	}
-	return nodes
+	for i, element := range elements {
+		elements[i] = forwardedNode(element)
+	}
+	return elements
 }
 
 // forwardedNode returns the for= parameter of a forwarded-element (RFC 7239,
 // section 4), or nothing where it has none or more than one.
 func forwardedNode(element string) string {
 	node, found := "", 0
-	for _, pair := range splitUnquoted(element, ';') {
+	pairs, _ := splitUnquoted(element, ';')
+	for _, pair := range pairs {
 		name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
 		if strings.EqualFold(name, "for") {
 			node, found = unquote(value), found+1
@@ -46,9 +52,9 @@ func forwardedNode(element string) string {
 	return node
 }
 
-// splitUnquoted splits s at every sep outside a quoted-string.
-func splitUnquoted(s string, sep byte) []string {
-	var fields []string
+// splitUnquoted splits s at every sep outside a quoted-string, and reports
+// whether all quoted-strings are closed.
+func splitUnquoted(s string, sep byte) (fields []string, closed bool) {
 	quoted, from := false, 0
 	for i := 0; i < len(s); i++ {
 		switch {
@@ -61,7 +67,7 @@ func splitUnquoted(s string, sep byte) []string {
 			from = i + 1
 		}
 	}
-	return append(fields, s[from:])
+	return append(fields, s[from:]), !quoted
 }
 
 // unquote strips the quotes of a quoted-string. No address needs a backslash,
