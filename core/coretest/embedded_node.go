@@ -167,8 +167,7 @@ func (n *EmbeddedNode) listen(m *miniredis.Miniredis) error {
 	return conn.Close()
 }
 
-// Freeze has the server answer nothing, as [Node.Freeze] does. Commands it
-// has begun are finished.
+// Freeze has the server answer nothing, as [Node.Freeze] does.
 func (n *EmbeddedNode) Freeze() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
