@@ -11,26 +11,30 @@ import (
 // valid field value with the same acceptable codings, without preferences among
 // them. A request without the field gets "", which asks for no coding.
 func AcceptEncoding(lines, known []string) string {
+	return string(appendAcceptEncoding(nil, lines, known))
+}
+
+func appendAcceptEncoding(dst []byte, lines, known []string) []byte {
 	if len(lines) == 0 {
-		return ""
+		return dst
 	}
-	var b strings.Builder
+	start := len(dst)
 	for _, coding := range known {
 		if accepts(lines, coding) {
-			appendMember(&b, coding)
+			dst = appendMember(dst, start, coding)
 		}
 	}
 	if !accepts(lines, "identity") {
-		appendMember(&b, "identity;q=0")
+		dst = appendMember(dst, start, "identity;q=0")
 	}
-	return b.String()
+	return dst
 }
 
-func appendMember(b *strings.Builder, member string) {
-	if b.Len() > 0 {
-		b.WriteString(", ")
+func appendMember(dst []byte, start int, member string) []byte {
+	if len(dst) > start {
+		dst = append(dst, ", "...)
 	}
-	b.WriteString(member)
+	return append(dst, member...)
 }
 
 // Decodable reports whether a client that sent request can read content with

@@ -1,7 +1,6 @@
 package rfc9111
 
 import (
-	"encoding/binary"
 	"net/http"
 	"slices"
 	"strings"
@@ -40,54 +39,81 @@ func (v *Vary) On(name string) bool { return slices.Contains(v.Fields, name) }
 
 // AppendVariant appends the identity of the variant r selects. Two requests
 // have the same one exactly when each selecting field has the same normalized
-// value in both, or is absent from both; every name and value is preceded by
-// its length, so that no value can pass for two.
+// value in both, or is absent from both.
 //
 // codings, if not empty, are the content codings the handler knows, and
 // Accept-Encoding counts as AcceptEncoding puts it. The handler must then be
 // given that value too, or it may choose a coding the variant does not name.
 func (v *Vary) AppendVariant(dst []byte, r *http.Request, codings []string) []byte {
 	for _, name := range v.Fields {
-		dst = appendSized(dst, name)
+		dst = terminate(appendEscaped(dst, name))
 		lines := r.Header[name]
-		if name == "Host" && r.Host != "" { // net/http moves it out of the header
-			lines = []string{strings.ToLower(r.Host)}
+		switch {
+		case name == "Host" && r.Host != "": // net/http moves it out of the header
+			dst = appendFolded(dst, r.Host)
+		case name == "Accept-Encoding" && len(codings) > 0:
+			dst = appendAcceptEncoding(dst, lines, codings)
+		case len(lines) == 0:
+			dst = append(dst, escape, absent)
+		default:
+			dst = appendNormalized(dst, name, lines)
 		}
-		dst = appendSelecting(dst, name, lines, codings)
+		dst = terminate(dst)
 	}
 	return dst
 }
 
-func appendSelecting(dst []byte, name string, lines, codings []string) []byte {
-	switch {
-	case name == "Accept-Encoding" && len(codings) > 0:
-		return appendSized(append(dst, '='), AcceptEncoding(lines, codings))
-	case len(lines) == 0:
-		return append(dst, '-')
-	}
-	return appendSized(append(dst, '='), normalize(name, lines))
-}
+// A zero byte in a name or value is followed by zero, so that none of them can
+// pass for the end of one, and for what comes after it.
+const (
+	escape = 0
+	zero   = 0
+	end    = 1
+	absent = 2
+)
 
-func appendSized(dst []byte, s string) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
-}
+func terminate(dst []byte) []byte { return append(dst, escape, end) }
 
-// normalize brings a field value to one form per meaning, as far as RFC 9111
-// §4.1 allows: lines are combined and surrounding whitespace dropped for every
-// field; what stands between the elements, and letter case, only where the
-// field is known to be a list of case-insensitive elements.
-func normalize(name string, lines []string) string {
-	if !caseInsensitiveList(name) {
-		return combine(lines)
-	}
-	var b strings.Builder
-	for element := range listed(lines) {
-		if b.Len() > 0 {
-			b.WriteByte(',')
+func appendEscaped(dst []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		if dst = append(dst, s[i]); s[i] == escape {
+			dst = append(dst, zero)
 		}
-		b.WriteString(strings.ToLower(strings.Map(dropOWS, element)))
 	}
-	return b.String()
+	return dst
+}
+
+func appendFolded(dst []byte, s string) []byte {
+	start := len(dst)
+	dst = appendEscaped(dst, s)
+	for i := start; i < len(dst); i++ {
+		dst[i] = lower(dst[i])
+	}
+	return dst
+}
+
+// appendNormalized brings a field value to one form per meaning, as far as
+// RFC 9111 §4.1 allows: lines are combined as RFC 9110 §5.3 does and whitespace
+// around them dropped for every field; what stands between the elements, and
+// letter case, only where the field is known to be a list of case-insensitive
+// elements.
+func appendNormalized(dst []byte, name string, lines []string) []byte {
+	if caseInsensitiveList(name) {
+		for element := range listed(lines) {
+			for part := range strings.SplitSeq(element, ";") { // "en; q=0.5"
+				dst = append(appendFolded(dst, trimOWS(part)), ';')
+			}
+			dst = append(dst, ',')
+		}
+		return dst
+	}
+	for i, line := range lines {
+		if i > 0 {
+			dst = append(dst, ", "...)
+		}
+		dst = appendEscaped(dst, trimOWS(line))
+	}
+	return dst
 }
 
 // caseInsensitiveList names the lists without quoted strings. Accept has
@@ -98,23 +124,4 @@ func caseInsensitiveList(name string) bool {
 		return true
 	}
 	return false
-}
-
-func dropOWS(r rune) rune {
-	if r == ' ' || r == '\t' {
-		return -1
-	}
-	return r
-}
-
-// combine joins field lines as RFC 9110 §5.3 does.
-func combine(lines []string) string {
-	if len(lines) == 1 {
-		return trimOWS(lines[0])
-	}
-	trimmed := make([]string, len(lines))
-	for i, line := range lines {
-		trimmed[i] = trimOWS(line)
-	}
-	return strings.Join(trimmed, ", ")
 }
