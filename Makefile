@@ -1,0 +1,62 @@
+# What these need beside Go they install where that takes no password; elsewhere
+# they say what to type.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Kept out of go.mod: whoever imports dlm has no use for it.
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+SOAK ?= 1m
+FUZZTIME ?= 30s
+TESTTIMEOUT ?= 8m
+# One benchmark, or all.
+BENCH ?= .
+
+# Modules of their own below this one; ./... does not reach them.
+NESTED := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod))
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## a fleet, a burst, a dead node: the whole thing in 30 seconds (REDIS_NODES=url,url,url for your own)
+	@go run ./examples/demo
+
+.PHONY: test
+test: format lint tools ## format, vet, lint, and all tests with the race detector against real and embedded Redis
+	go test -race -shuffle=on -timeout $(TESTTIMEOUT) ./...
+
+.PHONY: format
+format:
+	@unformatted="$$(gofmt -l .)"; \
+	if [[ -n "$$unformatted" ]]; then echo "gofmt -w wants to change:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: lint
+lint: ## go vet and staticcheck
+	go vet ./...
+	$(STATICCHECK) ./...
+	@for module in $(NESTED); do echo "go vet ./... # in $$module"; (cd "$$module" && go vet ./...) || exit; done
+
+.PHONY: bench
+bench: tools ## benchmarks, dlm beside its peers (BENCH=regexp for some)
+	cd examples/peerbench && go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: soak
+soak: tools ## random faults for as long as you like (SOAK=1h), with the figures
+	go test ./core -run '^TestSoak$$' -soak=$(SOAK) -timeout 0 -count=1 -v
+
+.PHONY: fuzz
+fuzz: ## every fuzz target in turn, each for FUZZTIME=30s
+	@for package in $$(go list ./...); do \
+		targets="$$(go test -list '^Fuzz' "$$package" | grep '^Fuzz' || true)"; \
+		for target in $$targets; do \
+			echo "$$package $$target"; \
+			go test "$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit; \
+		done; \
+	done
+
+.PHONY: tools
+tools:
+	@.ci/tools
