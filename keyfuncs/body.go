@@ -6,6 +6,32 @@ import (
 	"net/http"
 )
 
+// bodyFunc is the single source of a kind that reads the body.
+func bodyFunc(caller, name string, make func(string, sourceConfig) (source, error), opts []Option) Func {
+	config, err := newSourceConfig("", opts)
+	if err != nil {
+		panic("keyfuncs: " + caller + ": " + err.Error())
+	}
+	return must(make(name, config)).single()
+}
+
+// readBody applies find to the body of r, unless there is none.
+func (s source) readBody(r *http.Request, limit int64, find func([]byte) (string, bool, error)) (string, bool, error) {
+	body, err := readBody(r, limit)
+	if tooLarge, ok := errors.AsType[*BodyTooLargeError](err); ok {
+		return "", false, tooLarge
+	}
+	var value string
+	var present bool
+	if err == nil && len(body) > 0 {
+		value, present, err = find(body)
+	}
+	if err != nil {
+		return "", false, &MalformedError{Source: s.kind, Name: s.name, Err: err}
+	}
+	return value, present, nil
+}
+
 // readBody returns the body of r, of at most limit bytes, and leaves r with a
 // body that gives the handler the same bytes and the same error at their end.
 func readBody(r *http.Request, limit int64) ([]byte, error) {
@@ -20,9 +46,10 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 		replay = newReplayBody(r.Body, limit)
 		r.Body = replay
 	}
-	switch tooLarge, _ := errors.AsType[*http.MaxBytesError](replay.err); {
-	case tooLarge != nil:
-		return nil, &BodyTooLargeError{Limit: tooLarge.Limit}
+	if outer, ok := errors.AsType[*http.MaxBytesError](replay.err); ok {
+		return nil, &BodyTooLargeError{Limit: outer.Limit}
+	}
+	switch {
 	case int64(len(replay.buf)) > limit:
 		return nil, &BodyTooLargeError{Limit: limit}
 	case replay.err != io.EOF:

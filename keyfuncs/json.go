@@ -21,15 +21,6 @@ func JSON(pointer string, opts ...Option) Func {
 	return bodyFunc("JSON", pointer, jsonSource, opts)
 }
 
-// bodyFunc is the single source of a kind that reads the body.
-func bodyFunc(caller, name string, make func(string, sourceConfig) (source, error), opts []Option) Func {
-	config, err := newSourceConfig("", opts)
-	if err != nil {
-		panic("keyfuncs: " + caller + ": " + err.Error())
-	}
-	return must(make(name, config)).single()
-}
-
 func jsonSource(pointer string, c sourceConfig) (source, error) {
 	s := source{kind: "json", name: pointer}
 	path, err := parsePointer(pointer)
@@ -42,23 +33,6 @@ func jsonSource(pointer string, c sourceConfig) (source, error) {
 		})
 	}
 	return s, nil
-}
-
-// readBody applies find to the body of r, unless there is none.
-func (s source) readBody(r *http.Request, limit int64, find func([]byte) (string, bool, error)) (string, bool, error) {
-	body, err := readBody(r, limit)
-	if tooLarge, ok := err.(*BodyTooLargeError); ok {
-		return "", false, tooLarge
-	}
-	var value string
-	var present bool
-	if err == nil && len(body) > 0 {
-		value, present, err = find(body)
-	}
-	if err != nil {
-		return "", false, &MalformedError{Source: s.kind, Name: s.name, Err: err}
-	}
-	return value, present, nil
 }
 
 // jsonLookup returns the text of the scalar at path.

@@ -67,7 +67,8 @@ func bracedParam(pattern string, i int) (string, int) {
 // the index behind it. An unnamed wildcard is called "*", as in chi and echo.
 func colonParam(pattern string, i int) (string, int) {
 	end := i + 1
-	for end < len(pattern) && pattern[end] != '/' {
+	// In chi's /{a}:{b} the colon is text between two parameters.
+	for end < len(pattern) && pattern[end] != '/' && pattern[end] != '{' {
 		end++
 	}
 	name := pattern[i+1 : end]

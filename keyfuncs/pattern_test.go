@@ -23,6 +23,7 @@ func TestPatternParams(t *testing.T) {
 		{"/static/*", []string{"*"}},
 		{"/v1/things\\:batch/:id", []string{"id"}},
 		{"/{year:[0-9]{4}}/{slug:[a-z:*]+}/*", []string{"year", "slug", "*"}},
+		{"/{lat}:{lng}", []string{"lat", "lng"}},
 		{"/{unclosed", []string{"unclosed"}},
 		{"/{", nil},
 		{"/:", nil},
