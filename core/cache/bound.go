@@ -1,0 +1,100 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// boundStore holds a Store to its time, also one whose client does not watch
+// contexts, and leaves a store that keeps failing to answer alone for a while.
+type boundStore struct {
+	store   Store
+	timeout time.Duration
+	pending chan struct{} // one per operation under way, also given-up ones
+	silent  atomic.Int32  // operations given up in a row
+	retryAt atomic.Int64  // while silent: when the next one may try
+}
+
+const (
+	maxPending   = 256
+	maxSilent    = 3           // operations given up before the store is left alone
+	silencePause = time.Second // and for how long
+)
+
+func newBoundStore(s Store, timeout time.Duration) *boundStore {
+	return &boundStore{store: s, timeout: timeout, pending: make(chan struct{}, maxPending)}
+}
+
+func (b *boundStore) get(ctx context.Context, key string) (it Item, err error) {
+	var got Item // written by an operation that may outlive this call
+	err = b.do(ctx, func(ctx context.Context) error {
+		var err error
+		got, err = b.store.Get(ctx, key)
+		return err
+	})
+	if err != nil {
+		return Item{}, err
+	}
+	return got, nil
+}
+
+func (b *boundStore) set(ctx context.Context, key string, it Item) error {
+	return b.do(ctx, func(ctx context.Context) error { return b.store.Set(ctx, key, it) })
+}
+
+// do runs op for at most the timeout. Its errors are ErrStore, save ErrFenced
+// and the end of the caller's own context.
+func (b *boundStore) do(ctx context.Context, op func(context.Context) error) error {
+	if b.silent.Load() >= maxSilent && !b.probe() {
+		return fmt.Errorf("%w: left alone after %d timeouts", ErrStore, maxSilent)
+	}
+	bounded, cancel := context.WithTimeout(ctx, b.timeout)
+	select {
+	case b.pending <- struct{}{}:
+	case <-bounded.Done():
+		cancel()
+		return b.gaveUp(ctx)
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer cancel()
+		defer func() { <-b.pending }()
+		done <- op(bounded)
+	}()
+	select {
+	case err := <-done:
+		return b.answered(ctx, err)
+	case <-bounded.Done():
+		return b.gaveUp(ctx)
+	}
+}
+
+// probe lets one caller a pause through.
+func (b *boundStore) probe() bool {
+	at, due := now(), b.retryAt.Load()
+	return at >= due && b.retryAt.CompareAndSwap(due, at+int64(silencePause))
+}
+
+func (b *boundStore) answered(ctx context.Context, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return b.gaveUp(ctx)
+	}
+	b.silent.Store(0)
+	if err == nil || errors.Is(err, ErrFenced) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrStore, err)
+}
+
+func (b *boundStore) gaveUp(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if b.silent.Add(1) == maxSilent {
+		b.retryAt.Store(now() + int64(silencePause))
+	}
+	return fmt.Errorf("%w: no answer within %v", ErrStore, b.timeout)
+}

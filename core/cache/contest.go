@@ -1,0 +1,185 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/market-intel-brain/dlm/core"
+)
+
+// turn is the right to fetch.
+type turn struct {
+	name   string
+	lock   *core.Lock // nil: there are no locks, or they are down and the Cache fails open
+	cancel context.CancelCauseFunc
+	waited bool
+	told   bool // a fill has been announced
+}
+
+func (t *turn) fence() uint64 {
+	if t.lock == nil {
+		return 0
+	}
+	return t.lock.FencingToken()
+}
+
+// context is the lock's, or without one the fallback.
+func (t *turn) context(fallback context.Context) context.Context {
+	if t.lock == nil {
+		return fallback
+	}
+	return t.lock.Context()
+}
+
+// patience is how long a contender that was refused relies on being told of the
+// fill before it queues for the lock itself: most fetches are over by then, and
+// standing in the queue costs every contender several commands.
+const patience = time.Second
+
+// errNews ends a wait in the lock's queue: its holder has filled a value.
+var errNews = errors.New("a value was filled")
+
+// contend waits for the lock, or for a fill that makes it unnecessary. A zero
+// outcome means that the turn is the flight's.
+func (c *Cache[V]) contend(f *flight[V], try bool) (turn, outcome[V]) {
+	t := turn{name: f.call.Lock}
+	if c.cfg.Locks == nil {
+		return t, outcome[V]{}
+	}
+	for {
+		heard, stop := c.news.watch(f.call.Lock)
+		err := c.takeTurn(f, &t, try, heard)
+		stop()
+		if !errors.Is(err, errNews) {
+			return t, c.afterContest(f, err)
+		}
+		t.waited = true
+		seen, err := c.look(f.ctx, f.call.Key)
+		if err != nil {
+			return t, failed[V](&Error{"lookup", f.call.Key, err})
+		}
+		if out := c.answer(f.call.Key, seen.e); out.end != 0 {
+			return t, asShared(out, true)
+		}
+	}
+}
+
+// takeTurn tries the lock once, then waits to be told of a fill, then queues.
+func (c *Cache[V]) takeTurn(f *flight[V], t *turn, try bool, heard <-chan struct{}) error {
+	if !t.waited {
+		lock, err := c.cfg.Locks.TryAcquire(f.ctx, t.name, c.cfg.lockOptions()...)
+		if err == nil {
+			t.lock = lock
+			return nil
+		}
+		if try || !contended(err) {
+			return err
+		}
+		t.waited = true
+		if c.news.live() {
+			timer := time.NewTimer(patience)
+			defer timer.Stop()
+			select {
+			case <-heard:
+				return errNews
+			case <-f.ctx.Done():
+				return context.Cause(f.ctx)
+			case <-timer.C:
+			}
+		}
+	}
+	return c.queue(f, t, heard)
+}
+
+// queue stands in the lock's own queue until it has the lock or a fill is
+// announced, whichever comes first.
+func (c *Cache[V]) queue(f *flight[V], t *turn, heard <-chan struct{}) error {
+	ctx, cancel := context.WithCancelCause(f.ctx)
+	var decided atomic.Bool // by the fill or by the lock
+	left := make(chan struct{})
+	defer close(left)
+	go func() {
+		select {
+		case <-heard:
+			if decided.CompareAndSwap(false, true) {
+				cancel(errNews)
+			}
+		case <-left:
+		}
+	}()
+	opts := append(c.cfg.lockOptions(), core.WithWait(c.cfg.MaxHold))
+	lock, err := c.cfg.Locks.Acquire(ctx, t.name, opts...)
+	if decided.CompareAndSwap(false, true) {
+		if err != nil {
+			cancel(err)
+			return err
+		}
+		t.lock, t.cancel = lock, cancel
+		return nil
+	}
+	if err == nil {
+		_ = lock.Release(context.WithoutCancel(ctx)) // its context is cancelled already
+	}
+	return errNews
+}
+
+// contended tells a lock that somebody has from a lock service that is down.
+func contended(err error) bool {
+	return errors.Is(err, core.ErrNotAcquired) && !errors.Is(err, core.ErrNoQuorum)
+}
+
+// afterContest is what becomes of a flight that got no lock.
+//
+//	the flight was given up      those who joined look again
+//	taken, and only tried        the leader has its stale value; the others look again
+//	the leader holds the lock    ErrDeadlock for it; the others look again
+//	locks down, FailOpen         fetch without the lock
+//	locks down, FailClosed       stale-if-error, or the error
+func (c *Cache[V]) afterContest(f *flight[V], err error) outcome[V] {
+	switch {
+	case err == nil:
+		return outcome[V]{}
+	case f.ctx.Err() != nil && errors.Is(context.Cause(f.ctx), ErrClosed):
+		return failed[V](&Error{"lookup", f.call.Key, ErrClosed})
+	case f.ctx.Err() != nil, contended(err):
+		return outcome[V]{end: retry}
+	}
+	return c.lockFailure(f.call.Key, err, f.stored())
+}
+
+// lockFailure is a call's outcome when the lock service does not serve it.
+func (c *Cache[V]) lockFailure(key string, err error, e *entry[V]) outcome[V] {
+	if errors.Is(err, core.ErrDeadlock) || errors.Is(err, core.ErrInvalid) {
+		out := failed[V](&Error{"lookup", key, err})
+		out.mine = true
+		return out
+	}
+	c.counts.lockErrors.Add(1)
+	if c.cfg.OnLockFailure == FailOpen {
+		return outcome[V]{}
+	}
+	if e.standsInForError(now()) {
+		return c.serveStale(e, err)
+	}
+	return failed[V](&Error{"lookup", key, err})
+}
+
+// endTurn frees the lock and, if nothing was announced with a fill, tells those
+// who wait for one to look for themselves.
+func (c *Cache[V]) endTurn(ctx context.Context, t *turn) {
+	if t.lock == nil {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err := t.lock.Release(ctx); err != nil && !errors.Is(err, core.ErrExpired) {
+		c.cfg.Logger.Debug("dlm/cache: release", "lock", t.name, "err", err)
+	}
+	if t.cancel != nil {
+		t.cancel(errLanded)
+	}
+	if !t.told {
+		c.news.tell(ctx, t.name)
+	}
+}

@@ -1,0 +1,126 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// policyOf is what applies to a value. An interface type may hold a Policied
+// one, so the value itself is asked as well.
+func (c *Cache[V]) policyOf(v *V) Policy {
+	if p, ok := any(*v).(Policied); ok {
+		return p.CachePolicy()
+	}
+	if p, ok := any(v).(Policied); ok {
+		return p.CachePolicy()
+	}
+	return c.cfg.policy()
+}
+
+// fetch makes the value and, as its policy says, stores and shares it.
+func (c *Cache[V]) fetch(ctx context.Context, key string, fetch func(context.Context) (V, error), seen sight[V], turn *turn) outcome[V] {
+	c.counts.fetches.Add(1)
+	if turn.lock == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.cfg.MaxHold)
+		defer cancel()
+	}
+	begun := now()
+	v, err := fetch(ctx)
+	took := time.Duration(now() - begun)
+	if err != nil {
+		return c.afterError(ctx, key, seen, turn, err, took)
+	}
+	c.warm(key)
+	out := outcome[V]{end: settled, res: Result[V]{Value: v, State: Fetched, Expired: seen.e != nil}}
+	p := c.policyOf(&v)
+	if p.NoStore {
+		out.end = alone
+		if p.HitForMiss > 0 {
+			c.fill(ctx, key, newFill[V](span{kind: kindUncacheable, fresh: p.HitForMiss}, nil), seen, turn)
+		}
+		return out
+	}
+	s := c.spanOf(p, took)
+	out.res.TTL = s.fresh
+	next := newFill[V](s, p.Tags)
+	next.value = v
+	out.res.Stored = c.fill(ctx, key, next, seen, turn)
+	return out
+}
+
+// afterError remembers the error, or serves the old value instead of it.
+func (c *Cache[V]) afterError(ctx context.Context, key string, seen sight[V], turn *turn, err error, took time.Duration) outcome[V] {
+	c.counts.fetchErrors.Add(1)
+	if named := c.negative(err); named != nil {
+		next := newFill[V](span{kind: kindNegative, fresh: c.cfg.Negative, delta: took}, nil)
+		next.err = named
+		c.fill(ctx, key, next, seen, turn)
+		return failed[V](err)
+	}
+	if errors.Is(context.Cause(ctx), errDeserted) {
+		return outcome[V]{end: retry}
+	}
+	if seen.e.standsInForError(now()) {
+		c.cool(key, err)
+		return c.serveStale(seen.e, err)
+	}
+	return failed[V](err)
+}
+
+// spanOf fixes a policy's lifetimes, jittered.
+func (c *Cache[V]) spanOf(p Policy, took time.Duration) span {
+	clip := func(d time.Duration) time.Duration { return min(max(d, 0), maxLifetime) }
+	s := span{fresh: clip(p.Fresh), stale: clip(p.Stale), onErr: clip(p.StaleIfError), delta: took}
+	if c.cfg.Jitter > 0 {
+		s.fresh -= time.Duration(float64(s.fresh) * c.cfg.Jitter * rand.Float64())
+	}
+	return s
+}
+
+// fetchAlone fetches for one caller: nothing is locked, shared or stored.
+func (c *Cache[V]) fetchAlone(ctx context.Context, call Call[V]) (Result[V], error) {
+	c.counts.fetches.Add(1)
+	c.counts.direct.Add(1)
+	v, err := call.Fetch(ctx)
+	if err != nil {
+		c.counts.fetchErrors.Add(1)
+		return Result[V]{}, err
+	}
+	return Result[V]{Value: v, State: Fetched}, nil
+}
+
+// negative is the named error that err is to be remembered as, if any.
+func (c *Cache[V]) negative(err error) *NegativeError {
+	if c.cfg.Negative == 0 || !c.cfg.stores() {
+		return nil
+	}
+	for _, named := range c.cfg.NegativeErrors {
+		if errors.Is(err, named) {
+			return &NegativeError{Err: named, Text: err.Error()}
+		}
+	}
+	return nil
+}
+
+// A named error is known by its text in every process.
+func encodeError(e *NegativeError) []byte {
+	return append(append([]byte(e.Err.Error()), 0), e.Text...)
+}
+
+// recallError is nil for an error that this program does not name.
+func (c *Cache[V]) recallError(payload []byte) error {
+	name, text, ok := bytes.Cut(payload, []byte{0})
+	if !ok {
+		return nil
+	}
+	for _, named := range c.cfg.NegativeErrors {
+		if named.Error() == string(name) {
+			return &NegativeError{Err: named, Text: string(text)}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// fill is something about to be stored.
+type fill[V any] struct {
+	span  span
+	value V
+	err   *NegativeError
+	tags  []string
+}
+
+func newFill[V any](s span, tags []string) fill[V] { return fill[V]{span: s, tags: tags} }
+
+// fill stores in the far store, then in memory, and reports whether it is
+// stored. Nothing is stored without the lock that should guard it, after that
+// lock was lost, or past a purge that came since seen.
+func (c *Cache[V]) fill(ctx context.Context, key string, next fill[V], seen sight[V], turn *turn) bool {
+	if !c.cfg.stores() || next.span.lifetime() < time.Millisecond || !c.mayStore(turn) {
+		return false
+	}
+	payload, err := c.encode(next)
+	if err != nil || len(payload) > c.cfg.MaxValue {
+		c.counts.unstorable.Add(1)
+		return false
+	}
+	if c.far != nil && seen.asked {
+		item := Item{
+			TTL: next.span.lifetime().Truncate(time.Millisecond), Tags: c.storeTags(next.tags),
+			Mark: seen.remote, Fence: turn.fence(), Lock: turn.name,
+		}
+		item.Value = envelope{next.span, c.cfg.Codec.Name(), payload}.encode(c.cfg.CompressAbove)
+		if err := c.far.set(context.WithoutCancel(ctx), c.storeKey(key), item); err != nil {
+			c.countFillError(err)
+			return false
+		}
+		turn.told = true
+	}
+	return c.keep(key, next, seen.near, len(payload), turn.fence()) || c.far != nil && seen.asked
+}
+
+// keep puts a fill into memory.
+func (c *Cache[V]) keep(key string, next fill[V], at mark, size int, fence uint64) bool {
+	if c.near == nil {
+		return false
+	}
+	var err error
+	if next.err != nil {
+		err = next.err
+	}
+	e := newEntry(next.span, next.value, err, 0, c.cfg.EarlyBeta)
+	e.fence = fence
+	if c.near.admit(key, at, c.storeTags(next.tags), e, sizeOf(next.value, size)) {
+		return true
+	}
+	c.counts.fenced.Add(1)
+	return false
+}
+
+// mayStore: the lock is held at this moment, or the Cache has no locks.
+func (c *Cache[V]) mayStore(turn *turn) bool {
+	if c.cfg.Locks == nil {
+		return true
+	}
+	held := turn.lock != nil && turn.lock.Context().Err() == nil && time.Now().Before(turn.lock.Until())
+	if !held {
+		c.counts.unguarded.Add(1)
+	}
+	return held
+}
+
+func (c *Cache[V]) countFillError(err error) {
+	if errors.Is(err, ErrFenced) {
+		c.counts.fenced.Add(1)
+		return
+	}
+	c.counts.storeErrors.Add(1)
+}
+
+// encode is the stored form of what a fill holds. A value that only ever stays
+// in memory and knows its size needs none.
+func (c *Cache[V]) encode(next fill[V]) ([]byte, error) {
+	switch {
+	case next.span.kind == kindNegative:
+		return encodeError(next.err), nil
+	case next.span.kind == kindUncacheable:
+		return nil, nil
+	case c.far == nil && sizeOf(next.value, -1) >= 0:
+		return nil, nil
+	}
+	return c.cfg.Codec.Marshal(next.value)
+}

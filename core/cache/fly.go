@@ -1,0 +1,150 @@
+package cache
+
+import "runtime/debug"
+
+// fly runs steps and lands the flight, whatever the fetch does. The outcome it
+// returns is the leader's. A Goexit goes on after the landing; a panic is for
+// deliver to raise again, on the goroutine of the caller whose fetch it was.
+func (c *Cache[V]) fly(f *flight[V], steps func(*flight[V]) outcome[V]) (out outcome[V]) {
+	defer func() {
+		if out.end == handed {
+			return
+		}
+		if out.end == 0 { // steps did not return
+			out = outcome[V]{end: panicked, panic: &PanicError{Value: recover(), Stack: debug.Stack()}}
+			c.counts.panics.Add(1)
+			if f.behind {
+				c.cfg.Logger.Error("dlm/cache: background refresh panicked", "key", f.call.Key, "err", out.panic, "stack", string(out.panic.Stack))
+			}
+		}
+		c.land(f, out)
+	}()
+	return steps(f)
+}
+
+// fromTheStart looks at what is stored and decides what it takes to answer.
+//
+//	stored            leader asks   fetch          then
+//	fresh                           none           everybody has it
+//	fresh, XFetch     any           background     fresh at once; refresh as below
+//	stale, cooling                  none           everybody has it, and the last error
+//	stale             StaleFirst    background     stale at once; refresh if a slot and the lock are free
+//	stale             StaleFirst    inline only    refresh if the lock is free, else stale
+//	stale             otherwise     foreground     waits for the lock
+//	uncacheable                     each its own   in parallel, no lock
+//	nothing                         foreground     waits for the lock
+func (c *Cache[V]) fromTheStart(f *flight[V]) outcome[V] {
+	seen, err := c.glance(f.ctx, f.call.Key)
+	if err != nil {
+		return failed[V](&Error{"lookup", f.call.Key, err})
+	}
+	f.early = c.early(f, seen.e)
+	if out := c.answer(f.call.Key, seen.e); out.end != 0 && !f.early {
+		f.reveal(seen.e)
+		return out
+	}
+	refresh := f.early || f.call.Contention == StaleFirst && seen.e.standsIn(now())
+	switch {
+	case !refresh, f.call.Inline && f.call.Background == nil:
+		f.reveal(seen.e)
+		return c.carry(f, seen, refresh)
+	case !c.takeSlot():
+		f.reveal(seen.e)
+		return outcome[V]{end: retry}
+	}
+	f.behind = true
+	f.commit()
+	f.reveal(seen.e)
+	if !f.call.Inline {
+		return c.inBackground(f, seen)
+	}
+	f.detach()
+	go c.fly(f, func(f *flight[V]) outcome[V] { return c.inBackground(f, seen) })
+	out := c.serveStale(seen.e, nil)
+	out.end = handed
+	return out
+}
+
+// early reports whether a fresh value is to be refreshed before it expires,
+// which is only ever done behind the caller's back.
+func (c *Cache[V]) early(f *flight[V], e *entry[V]) bool {
+	at := now()
+	if !e.isFresh(at) || e.kind != kindValue || f.call.Inline && f.call.Background == nil {
+		return false
+	}
+	return f.call.early || c.near == nil && e.dueEarly(at, c.cfg.EarlyBeta)
+}
+
+// inBackground refreshes if nobody else in the fleet does.
+func (c *Cache[V]) inBackground(f *flight[V], seen sight[V]) outcome[V] {
+	defer func() { <-c.slots }()
+	c.counts.refreshes.Add(1)
+	return c.carry(f, seen, true)
+}
+
+// takeSlot makes room for a background refresh, or counts one dropped.
+func (c *Cache[V]) takeSlot() bool {
+	select {
+	case c.slots <- struct{}{}:
+		return true
+	default:
+		c.counts.dropped.Add(1)
+		return false
+	}
+}
+
+// answer is the outcome when what is stored is all it takes.
+func (c *Cache[V]) answer(key string, e *entry[V]) outcome[V] {
+	at := now()
+	switch {
+	case e.isFresh(at) && e.kind == kindNegative:
+		c.counts.negative.Add(1)
+		return failed[V](&Error{"lookup", key, e.err})
+	case e.isFresh(at) && e.kind == kindUncacheable:
+		return outcome[V]{end: alone} // the leader too
+	case e.isFresh(at):
+		c.counts.hits.Add(1)
+		return outcome[V]{end: settled, res: e.result(at)}
+	}
+	if why := c.coolingOff(key); why != nil && e.standsInForError(at) {
+		return c.serveStale(e, why)
+	}
+	return outcome[V]{}
+}
+
+// carry wins the lock, looks again and fetches. With try it takes the lock only
+// if nobody has it.
+func (c *Cache[V]) carry(f *flight[V], seen sight[V], try bool) outcome[V] {
+	turn, out := c.contend(f, try)
+	if out.end != 0 {
+		return out
+	}
+	defer c.endTurn(f.ctx, &turn)
+	if !f.commit() {
+		return outcome[V]{end: retry}
+	}
+	// Between the first look and the lock another process may have fetched.
+	if turn.lock != nil || !seen.asked {
+		var err error
+		if seen, err = c.look(f.ctx, f.call.Key); err != nil {
+			return failed[V](&Error{"lookup", f.call.Key, err})
+		}
+		unchanged := f.early && seen.e != nil && seen.e.fence == f.prior.fence
+		if out := c.answer(f.call.Key, seen.e); out.end != 0 && !unchanged {
+			return asShared(out, turn.waited)
+		}
+	}
+	fetch := f.call.Fetch
+	if f.behind && f.call.Background != nil {
+		fetch = f.call.Background
+	}
+	return c.fetch(turn.context(f.ctx), f.call.Key, fetch, seen, &turn)
+}
+
+// asShared marks a value that another process' fetch made while this call waited.
+func asShared[V any](out outcome[V], waited bool) outcome[V] {
+	if waited && out.end == settled && out.res.State == Fresh {
+		out.res.State, out.res.Waited = Shared, true
+	}
+	return out
+}

@@ -1,0 +1,127 @@
+package cache
+
+import (
+	"context"
+	"errors"
+)
+
+// sight is what a look into the stores found, and what a fill needs of it.
+type sight[V any] struct {
+	e      *entry[V] // nil: nothing usable
+	near   mark
+	remote string // the far store's Mark
+	asked  bool   // the far store, if there is one, answered
+}
+
+// glance looks into memory, and behind it only if memory does not know.
+func (c *Cache[V]) glance(ctx context.Context, key string) (sight[V], error) {
+	if c.near != nil && c.far != nil {
+		s := sight[V]{near: c.near.mark(key)}
+		if payload, current := c.near.load(key, now()); current {
+			if e, ok := payload.(*entry[V]); ok && now() < e.onErr {
+				s.e = e
+				return s, nil
+			}
+		}
+	}
+	return c.look(ctx, key)
+}
+
+// look asks the furthest store. While that fails, an entry in memory counts,
+// unless the Cache is to fail closed.
+func (c *Cache[V]) look(ctx context.Context, key string) (sight[V], error) {
+	var s sight[V]
+	if c.near != nil {
+		s.near = c.near.mark(key)
+		payload, _ := c.near.load(key, now())
+		s.e, _ = payload.(*entry[V])
+	}
+	if c.far == nil {
+		s.asked = true
+		return s, nil
+	}
+	item, err := c.far.get(ctx, c.storeKey(key))
+	if err != nil {
+		c.counts.storeErrors.Add(1)
+		if c.cfg.OnStoreFailure == FailClosed {
+			return sight[V]{}, err
+		}
+		return s, nil
+	}
+	s.asked, s.remote, s.e = true, item.Mark, nil
+	if item.Value != nil {
+		s.e = c.decode(key, item, s.near)
+	}
+	return s, nil
+}
+
+// decode turns a stored item into an entry and keeps it in memory. What cannot
+// be decoded is a miss.
+func (c *Cache[V]) decode(key string, item Item, at mark) *entry[V] {
+	env, err := decodeEnvelope(item.Value, c.cfg.MaxValue)
+	if err == nil && env.span.kind == kindValue && env.codec != c.cfg.Codec.Name() {
+		err = errCorrupt
+	}
+	e := &entry[V]{}
+	if err == nil {
+		e, err = c.open(env, item)
+	}
+	if err != nil {
+		c.counts.corrupt.Add(1)
+		return nil
+	}
+	e.fence = item.Fence
+	if c.near != nil {
+		c.near.admit(key, at, item.Tags, e, sizeOf(e.value, len(env.payload)))
+	}
+	return e
+}
+
+func (c *Cache[V]) open(env envelope, item Item) (*entry[V], error) {
+	var (
+		v   V
+		err error
+	)
+	switch env.span.kind {
+	case kindValue:
+		err = c.cfg.Codec.Unmarshal(env.payload, &v)
+	case kindNegative:
+		named := c.recallError(env.payload)
+		if named == nil {
+			return nil, errCorrupt
+		}
+		age := max(env.span.lifetime()-item.TTL, 0)
+		return newEntry(env.span, v, named, age, 0), nil
+	}
+	if err != nil {
+		return nil, errors.Join(errCorrupt, err)
+	}
+	age := max(env.span.lifetime()-item.TTL, 0)
+	return newEntry(env.span, v, nil, age, c.cfg.EarlyBeta), nil
+}
+
+// storeKey is the key in the far store. The namespace holds no zero byte, so
+// no two pairs share one.
+func (c *Cache[V]) storeKey(key string) string { return c.cfg.Namespace + "\x00" + key }
+
+// storeTags are tags in the far store, kept apart by namespace like keys.
+func (c *Cache[V]) storeTags(tags []string) []string {
+	out := make([]string, len(tags))
+	for i, tag := range tags {
+		out[i] = c.storeKey(tag)
+	}
+	return out
+}
+
+// sizeOf is what a value counts for in memory.
+func sizeOf(v any, encoded int) int {
+	switch v := v.(type) {
+	case Sized:
+		return v.CacheSize()
+	case string:
+		return len(v)
+	case []byte:
+		return cap(v)
+	}
+	return encoded
+}

@@ -1,0 +1,141 @@
+package cache
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// space is one namespace in a Memory, fenced against purges: nothing enters it
+// that was read or made before a purge that has been applied to it.
+type space struct {
+	mem *Memory
+	id  uint32
+
+	// era names the unbroken run of change notices that the space is kept up to
+	// date by; 0 while there is none. A space without another tier stays in era 1.
+	era atomic.Uint64
+
+	stripes [256]stripe
+
+	// tagClock counts tag purges; tagged holds its value at the last purge of
+	// each bucket of tags. Purging a tag so costs nothing per value, and a tag
+	// that shares a bucket is purged along with it.
+	tagClock atomic.Uint64
+	tagged   [1024]atomic.Uint64
+}
+
+// stripe orders purges and admissions of the keys that share it.
+type stripe struct {
+	mu  sync.Mutex
+	gen uint64 // guarded by mu; counts purges
+}
+
+// cell is a payload and what it takes to know that it still counts.
+type cell struct {
+	payload any
+	weight  uint32
+	tags    []uint16 // buckets
+	mark    mark
+	loaded  int64
+}
+
+// mark is the purge state a reader or a fetch started from.
+type mark struct{ gen, tags, era uint64 }
+
+// microcache is how long something is served from memory without the notices
+// that would tell of its purge.
+const microcache = time.Second
+
+var seed = maphash.MakeSeed()
+
+func (s *space) stripeOf(key string) *stripe {
+	return &s.stripes[maphash.String(seed, key)%uint64(len(s.stripes))]
+}
+
+func (s *space) tagBucket(tag string) uint16 {
+	return uint16(maphash.String(seed, tag) % uint64(len(s.tagged)))
+}
+
+// mark must be taken before whatever admit is to admit was read or begun.
+func (s *space) mark(key string) mark {
+	m := mark{tags: s.tagClock.Load(), era: s.era.Load()}
+	st := s.stripeOf(key)
+	st.mu.Lock()
+	m.gen = st.gen
+	st.mu.Unlock()
+	return m
+}
+
+// load finds a payload and says whether it is known to be current; one that is
+// not may only be used while the tier behind it cannot be asked.
+func (s *space) load(key string, at int64) (payload any, current bool) {
+	c, ok := s.mem.cells.GetIfPresent(cellKey{s.id, key})
+	if !ok || s.purged(c.tags, c.mark.tags) {
+		return nil, false
+	}
+	era := s.era.Load()
+	return c.payload, (era != 0 && c.mark.era == era) || at-c.loaded < int64(microcache)
+}
+
+// purged reports whether a tag was purged after the mark.
+func (s *space) purged(buckets []uint16, since uint64) bool {
+	if len(buckets) == 0 || s.tagClock.Load() == since {
+		return false
+	}
+	for _, b := range buckets {
+		if s.tagged[b].Load() > since {
+			return true
+		}
+	}
+	return false
+}
+
+// admit keeps a payload unless its key or a tag was purged since the mark.
+func (s *space) admit(key string, m mark, tags []string, payload any, size int) bool {
+	c := &cell{payload: payload, weight: weightOf(key, size), mark: m, loaded: now()}
+	for _, tag := range tags {
+		c.tags = append(c.tags, s.tagBucket(tag))
+	}
+	st := s.stripeOf(key)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	// A tag purge that comes after this look is seen by load instead.
+	if st.gen != m.gen || s.purged(c.tags, m.tags) {
+		return false
+	}
+	if uint64(c.weight) <= s.mem.limit {
+		s.mem.cells.Set(cellKey{s.id, key}, c)
+	} else {
+		s.mem.cells.Invalidate(cellKey{s.id, key})
+	}
+	return true
+}
+
+// drop purges a key.
+func (s *space) drop(key string) {
+	st := s.stripeOf(key)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.gen++
+	s.mem.cells.Invalidate(cellKey{s.id, key})
+}
+
+// dropTags purges tags.
+func (s *space) dropTags(tags []string) {
+	clock := s.tagClock.Add(1)
+	for _, tag := range tags {
+		raise(&s.tagged[s.tagBucket(tag)], clock)
+	}
+}
+
+// raise sets v to at least to.
+func raise(v *atomic.Uint64, to uint64) {
+	for {
+		old := v.Load()
+		if old >= to || v.CompareAndSwap(old, to) {
+			return
+		}
+	}
+}

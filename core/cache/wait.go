@@ -1,0 +1,142 @@
+package cache
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"github.com/market-intel-brain/dlm/core"
+)
+
+// collapse gives every caller of a key a place in its flight.
+func (c *Cache[V]) collapse(ctx context.Context, call Call[V]) (Result[V], error) {
+	deadline := time.NewTimer(call.Wait)
+	defer deadline.Stop()
+	for {
+		f, lead, err := c.board(ctx, call)
+		if err != nil {
+			return Result[V]{}, err
+		}
+		if lead && call.Inline {
+			return c.leadInline(ctx, f)
+		}
+		if lead {
+			go c.fly(f, c.fromTheStart)
+		}
+		if out := c.await(ctx, f, call, lead, deadline.C); out.end != retry {
+			return c.deliver(ctx, call, out)
+		}
+	}
+}
+
+// deliver turns an outcome into what the call returns.
+func (c *Cache[V]) deliver(ctx context.Context, call Call[V], out outcome[V]) (Result[V], error) {
+	switch {
+	case out.end == alone:
+		return c.fetchAlone(ctx, call)
+	case out.end == panicked && out.panic.Value == nil:
+		runtime.Goexit()
+	case out.end == panicked:
+		panic(out.panic.Value)
+	}
+	return out.res, out.err
+}
+
+// await is a caller's share in a flight that flies on another goroutine.
+func (c *Cache[V]) await(ctx context.Context, f *flight[V], call Call[V], lead bool, deadline <-chan time.Time) outcome[V] {
+	found := f.found
+	for {
+		select {
+		case <-found:
+			found = nil
+			if e := f.prior; e.standsIn(now()) && (f.early || call.Contention == StaleFirst) {
+				f.leave()
+				return c.serveStale(e, nil)
+			}
+		case <-f.done:
+			return c.share(f, lead)
+		case <-ctx.Done():
+			f.leave()
+			return failed[V](&Error{"lookup", call.Key, context.Cause(ctx)})
+		case <-deadline:
+			if lead && f.isCommitted() {
+				deadline = nil // the fetch is this caller's own
+				continue
+			}
+			f.leave()
+			return c.late(call, f.stored())
+		}
+	}
+}
+
+// share is a landed flight's outcome for one of its callers.
+func (c *Cache[V]) share(f *flight[V], lead bool) outcome[V] {
+	if lead {
+		return f.own.led()
+	}
+	out := f.out
+	if out.end == panicked {
+		return failed[V](&Error{"lookup", f.call.Key, out.panic})
+	}
+	if out.end == settled {
+		out.res.Waited = true
+		if out.res.State == Fetched {
+			out.res.State, out.res.Stored = Shared, false
+			c.counts.shared.Add(1)
+		}
+	}
+	return out
+}
+
+// late is what a call gets at the end of its wait.
+func (c *Cache[V]) late(call Call[V], e *entry[V]) outcome[V] {
+	refusal := &Error{"lookup", call.Key, core.ErrTimeout}
+	switch {
+	case call.Contention != FreshOnly && e.standsIn(now()):
+		return c.serveStale(e, refusal)
+	case c.cfg.DirectFetch:
+		return outcome[V]{end: alone}
+	}
+	c.counts.refused.Add(1)
+	return failed[V](refusal)
+}
+
+// serveStale serves an entry that stands in; it may be fresh still.
+func (c *Cache[V]) serveStale(e *entry[V], why error) outcome[V] {
+	res := e.result(now())
+	if res.State == Fresh {
+		c.counts.hits.Add(1)
+	} else {
+		c.counts.stale.Add(1)
+	}
+	res.Err = why
+	return outcome[V]{end: settled, res: res}
+}
+
+// leadInline flies on the caller's own goroutine.
+func (c *Cache[V]) leadInline(ctx context.Context, f *flight[V]) (Result[V], error) {
+	gone := context.AfterFunc(ctx, func() { f.abandon(context.Cause(ctx)); f.leave() })
+	defer gone()
+	timer := time.AfterFunc(f.call.Wait, func() { f.abandon(errWaitOver) })
+	defer timer.Stop()
+	out := c.fly(f, c.fromTheStart)
+	switch {
+	case out.end == handed:
+		out.end = settled
+	case out.end == retry && ctx.Err() != nil:
+		out = failed[V](&Error{"lookup", f.call.Key, context.Cause(ctx)})
+	case out.end == retry && f.call.Contention == StaleFirst && f.prior.standsIn(now()):
+		out = c.serveStale(f.prior, nil)
+	case out.end == retry:
+		out = c.late(f.call, f.prior)
+	}
+	return c.deliver(ctx, f.call, out.led())
+}
+
+// led is the outcome for the leader: it has a value that is not to be shared.
+func (o outcome[V]) led() outcome[V] {
+	if o.end == alone && o.res.State != 0 {
+		o.end = settled
+	}
+	return o
+}
