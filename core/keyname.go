@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"hash/fnv"
 	"strconv"
+	"strings"
 )
 
 // The names in Redis. Everything a script touches for one lock shares one hash
@@ -14,7 +15,7 @@ import (
 //	dlm:1:{2a7}:l:order_42   the lock, a string
 //	dlm:1:{2a7}:h:<sha-256>  the lock of a key too long to be written out
 //	dlm:1:{2a7}:f            the bucket's fencing counter, never expires
-//	dlm:1:{2a7}:q:order_42   processes waiting for the lock, a sorted set
+//	dlm:1:{2a7}:ql:order_42  processes waiting for the lock, a sorted set
 //	dlm:1:node               the node's marker, see quarantine.go
 //
 // The 1 is the version of this layout: two versions can share a Redis without
@@ -32,18 +33,26 @@ const maxLiteral = 128
 // names are the Redis keys of one lock.
 type names struct {
 	lock, fence, queue string
+	bucket             int
 }
 
 func (m *Manager) namesOf(key string) names {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(key))
-	base := m.keyBase + "{" + strconv.FormatUint(uint64(h.Sum32()%buckets), 16) + "}:"
+	bucket := h.Sum32() % buckets
+	base := m.keyBase + "{" + strconv.FormatUint(uint64(bucket), 16) + "}:"
 	tail := "l:" + key
-	queue := "q:" + key
 	if len(key) > maxLiteral {
 		sum := sha256.Sum256([]byte(key))
 		digest := hex.EncodeToString(sum[:])
-		tail, queue = "h:"+digest, "r:"+digest
+		tail = "h:" + digest
 	}
-	return names{lock: base + tail, fence: base + "f", queue: base + queue}
+	lock := base + tail
+	return names{lock: lock, fence: base + "f", queue: queueOf(lock), bucket: int(bucket)}
+}
+
+// queueOf names the queue of a lock by the lock's name.
+func queueOf(lock string) string {
+	tag := strings.Index(lock, "}:")
+	return lock[:tag+2] + "q" + lock[tag+2:]
 }

@@ -1,0 +1,305 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// Acquire takes the lock, waiting for its holder up to Wait, the context's
+// deadline, or the last retry, whichever is first. The lock's Context is a
+// child of ctx.
+//
+// ErrTimeout (also ErrNotAcquired): the holder kept it. ErrNoQuorum: too few
+// nodes answered. ErrDeadlock: ctx runs under a lock whose holder could not go
+// on. ErrInvalid, ErrClosed.
+func (m *Manager) Acquire(ctx context.Context, key string, opts ...Option) (*Lock, error) {
+	return m.acquire(ctx, key, false, opts)
+}
+
+// TryAcquire is Acquire without the wait: one round decides.
+func (m *Manager) TryAcquire(ctx context.Context, key string, opts ...Option) (*Lock, error) {
+	return m.acquire(ctx, key, true, opts)
+}
+
+// Do runs fn under the lock, renewed for as long as fn runs, MaxHold at most.
+// fn's context carries the lock and is cancelled when the lock is lost; fn must
+// return then. The lock is released whatever fn does, also when it panics. When
+// fn fails, its error is returned as it is; when only the release fails, that is.
+func (m *Manager) Do(ctx context.Context, key string, fn func(context.Context) error, opts ...Option) (err error) {
+	l, err := m.acquire(ctx, key, false, opts, WithAutoRenew())
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if released := l.Release(ctx); err == nil {
+			err = released
+		}
+	}()
+	return fn(l.Context())
+}
+
+func (m *Manager) acquire(ctx context.Context, key string, once bool, opts []Option, more ...Option) (*Lock, error) {
+	set := m.set(opts, more)
+	w := &waiter{ctx: ctx, set: set, start: time.Now(), once: once || set.wait == 0, turns: make(chan turn, 1)}
+	w.end = w.start.Add(set.wait)
+	w.chain, _ = FromContext(ctx)
+	if err := m.admit(ctx, key, w); err != nil {
+		return nil, m.refuse(ctx, key, w, err)
+	}
+	defer m.calls.Done()
+	l, err := m.take(ctx, key, w)
+	if err != nil {
+		return nil, m.refuse(ctx, key, w, err)
+	}
+	m.acquired(l, w)
+	return l, nil
+}
+
+func (m *Manager) set(opts, more []Option) *settings {
+	s := m.defaults
+	for _, o := range opts {
+		o(&s)
+	}
+	for _, o := range more {
+		o(&s)
+	}
+	if !s.maxHoldSet && s.maxHold == 0 {
+		s.maxHold = maxHoldFactor * s.ttl
+	}
+	return &s
+}
+
+// admit refuses what must not send a command. On success the call counts
+// towards those that Close waits for.
+func (m *Manager) admit(ctx context.Context, key string, w *waiter) error {
+	if key == "" {
+		return errEmptyKey
+	}
+	if err := w.set.validate(m.cfg.DriftFactor); err != nil {
+		return err
+	}
+	if m.heldBy(w.chain, key) {
+		return ErrDeadlock
+	}
+	if err := ctx.Err(); err != nil {
+		return causes{context.Cause(ctx), err}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	m.calls.Add(1)
+	return nil
+}
+
+// take gets the lock: alone at the gate by standing in Redis, otherwise by
+// waiting for a turn.
+func (m *Manager) take(ctx context.Context, key string, w *waiter) (*Lock, error) {
+	g, stands, err := m.enter(w, key)
+	if err != nil {
+		return nil, err
+	}
+	if stands {
+		return m.stand(ctx, g, w, false)
+	}
+	defer m.settled(g, w)
+	m.observe(ctx, Event{Kind: EventWaiting, Key: key})
+	t, err := m.queue(ctx, g, w)
+	switch {
+	case err != nil:
+		return nil, err
+	case t.stand:
+		return m.stand(ctx, g, w, t.queued)
+	}
+	return t.lock, t.err
+}
+
+// queue waits for the turn.
+func (m *Manager) queue(ctx context.Context, g *gate, w *waiter) (turn, error) {
+	var late <-chan time.Time
+	if !w.once {
+		timer := m.timers.get(time.Until(w.end))
+		defer m.timers.put(timer)
+		late = timer.C
+	}
+	var reason error
+	select {
+	case t := <-w.turns:
+		return t, nil
+	case <-late:
+		reason = ErrTimeout
+	case <-ctx.Done():
+		reason = causes{context.Cause(ctx), ctx.Err()}
+	case <-m.closing:
+		reason = ErrClosed
+	}
+	if t, came := m.leave(g, w); came {
+		m.passOn(g, t)
+	}
+	return turn{}, m.whyNot(g, reason)
+}
+
+// passOn gives the turn of a caller that has left to the next.
+func (m *Manager) passOn(g *gate, t turn) {
+	switch {
+	case t.lock != nil:
+		_ = t.lock.Release(context.Background()) // to the next in line, or in Redis
+	case t.stand:
+		m.stepDown(g)
+	}
+}
+
+// whyNot adds the outage that the standing caller met, if any.
+func (m *Manager) whyNot(g *gate, reason error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o := g.last
+	o.contention = o.contention || g.holder != nil
+	if reason == ErrTimeout { //nolint:errorlint // our own
+		return atDeadline(o, nil)
+	}
+	return atDeadline(o, reason)
+}
+
+// stand competes in Redis for everybody at the gate, until the lock is granted
+// or the caller must give up. queued: this process waits in Redis' queue
+// already, so the first thing to do is wait.
+func (m *Manager) stand(ctx context.Context, g *gate, w *waiter, queued bool) (*Lock, error) {
+	o, again := outcome{contention: true}, queued
+	for rounds := 0; ; rounds++ {
+		if queued {
+			if err := m.pause(ctx, g, w, o); err != nil {
+				m.stepDown(g)
+				return nil, err
+			}
+		}
+		var l *Lock
+		if l, o = m.attempt(ctx, g, w, again); o.ok {
+			return l, nil
+		}
+		if err := m.giveUp(ctx, g, w, o, rounds); err != nil {
+			m.stepDown(g)
+			return nil, err
+		}
+		// The round after the subscription registers this process in Redis'
+		// queue, and finds out whether the lock was released in between.
+		queued = !(o.contention && m.listen(ctx, g))
+		again = true
+	}
+}
+
+// giveUp says why no further round follows.
+func (m *Manager) giveUp(ctx context.Context, g *gate, w *waiter, o outcome, rounds int) error {
+	m.mu.Lock()
+	g.last = o
+	g.refuseOnce(o.err)
+	closed := m.closed
+	m.mu.Unlock()
+	switch {
+	case closed:
+		return ErrClosed
+	case w.once:
+		return o.err
+	case ctx.Err() != nil:
+		return atDeadline(o, causes{context.Cause(ctx), ctx.Err()})
+	case !time.Now().Before(w.end), w.set.maxRetries > 0 && rounds >= w.set.maxRetries:
+		return atDeadline(o, nil)
+	}
+	return nil
+}
+
+// atDeadline is a last round's outcome as seen at the end of the wait.
+func atDeadline(o outcome, ended error) error {
+	var errs causes
+	if o.contention {
+		errs = append(errs, ErrTimeout)
+	}
+	var outage *QuorumError
+	if errors.As(o.err, &outage) {
+		errs = append(errs, outage)
+	}
+	if ended != nil {
+		errs = append(errs, ended)
+	}
+	if len(errs) == 0 {
+		return ErrTimeout
+	}
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errs
+}
+
+// attempt is one round. A first round asks all nodes at once. A later one asks
+// the key's home node first and the others once that has granted: processes
+// that were woken together then meet in one place, instead of taking a node
+// each and none of them a majority.
+func (m *Manager) attempt(ctx context.Context, g *gate, w *waiter, again bool) (*Lock, outcome) {
+	m.lengthen(w.set.ttl)
+	now := time.Now()
+	s := m.newLease(g.key, g.names, w.set, now)
+	r := m.newRound(s)
+	home, register := m.home(g.names), ""
+	if g.heard != nil {
+		home, register = g.heard.n, m.id
+	}
+	if again && len(m.nodes) > 1 {
+		r.ask(ctx, home, home, register)
+		if v := r.said(home); v.answer == refused {
+			r.finish(false)
+			return nil, outcome{contention: true, left: v.left, err: ErrNotAcquired}
+		}
+	}
+	r.ask(ctx, nil, home, register)
+	if !r.won() {
+		r.finish(false)
+		return nil, r.conclude()
+	}
+	if err := ctx.Err(); err != nil {
+		r.finish(false)
+		return nil, outcome{err: err}
+	}
+	if !r.fence(ctx) || !s.begin(r.start) {
+		r.finish(false)
+		return nil, outcome{err: &QuorumError{Need: quorumOf(len(m.nodes)), Got: r.yes, Nodes: []NodeError{{"quorum", errTooLate}}}}
+	}
+	r.finish(true)
+	l := m.newLock(ctx, s, g, s.token, w.set)
+	m.occupy(g, l)
+	m.keeper.watch(s)
+	return l, outcome{ok: true}
+}
+
+var errTooLate = errors.New("granted, but the lease was over, or the caller gone, before it could be used: a longer TTL helps")
+
+func (r *round) won() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return decide(len(r.votes), r.yes, r.no) == won
+}
+
+// pause waits to be woken; the end of the holder's lease and a jittered poll
+// are the net below, for wake-ups that were lost.
+func (m *Manager) pause(ctx context.Context, g *gate, w *waiter, o outcome) error {
+	d := w.set.retryDelay/2 + rand.N(w.set.retryDelay/2+1)
+	if o.contention && o.left > 0 {
+		d = min(d, o.left+rand.N(5*time.Millisecond))
+	}
+	timer := m.timers.get(min(d, time.Until(w.end)))
+	defer m.timers.put(timer)
+	select {
+	case <-g.wake:
+	case <-timer.C:
+	case <-ctx.Done():
+		return atDeadline(outcome{contention: o.contention, err: o.err}, causes{context.Cause(ctx), ctx.Err()})
+	case <-m.closing:
+		return ErrClosed
+	}
+	if !time.Now().Before(w.end) {
+		return atDeadline(o, nil)
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+package core
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/market-intel-brain/dlm/core/internal/wire"
+)
+
+// ear is this process' subscription on one node: one channel for all keys,
+// opened when a caller begins to wait and closed when none has waited for a
+// while. The release script publishes the name of the lock that is free.
+type ear struct {
+	n *node
+
+	mu     sync.Mutex
+	sub    *redis.PubSub // nil while nobody listens. Guarded by mu
+	ended  chan struct{} // closed when the listening goroutine has ended. Guarded by mu
+	gates  int           // waiting on it. Guarded by mu
+	idle   *time.Timer   // closes an ear nobody needs. Guarded by mu
+	closed bool          // guarded by mu
+}
+
+// earLinger keeps a subscription for the next waiter.
+const earLinger = 5 * time.Second
+
+// listen registers the gate for wake-ups at its key's home. It reports whether
+// the gate was not registered before and is now.
+func (m *Manager) listen(ctx context.Context, g *gate) bool {
+	if g.heard != nil {
+		return false
+	}
+	n := m.home(g.names)
+	if !n.ear.open(ctx) {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g.heard = &n.ear
+	m.ears[g.names.lock] = g
+	return true
+}
+
+// mute ends the gate's registration. mu is held.
+func (m *Manager) mute(g *gate) {
+	if g.heard == nil {
+		return
+	}
+	delete(m.ears, g.names.lock)
+	g.heard.leave()
+	select {
+	case <-g.wake:
+		m.pass(g.heard.n, g.names.lock) // a wake-up that came too late for everybody here
+	default:
+	}
+	g.heard = nil
+}
+
+// pass gives a wake-up that nobody here needs to the next process in the queue,
+// if the lock is still free: a release by nobody.
+func (m *Manager) pass(n *node, lock string) {
+	n.send(time.Now(), wire.Call{Req: m.releaseRequest(debt{lock: lock, queue: queueOf(lock), owner: "-"}, "", n.many), To: heardOf{}})
+}
+
+// open subscribes, unless that is done, and counts the caller in.
+func (e *ear) open(ctx context.Context) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return false
+	}
+	if e.sub == nil && !e.subscribe(ctx) {
+		return false
+	}
+	e.gates++
+	if e.idle != nil {
+		e.idle.Stop()
+	}
+	return true
+}
+
+// subscribe waits for the server's confirmation: a process must not queue
+// before it can be woken. mu is held.
+func (e *ear) subscribe(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, e.n.m.cfg.NodeTimeout)
+	defer cancel()
+	sub := e.n.pub.Subscribe(ctx, e.n.m.channelBase+e.n.m.id)
+	if _, err := sub.ReceiveTimeout(ctx, e.n.m.cfg.NodeTimeout); err != nil {
+		_ = sub.Close()
+		return false
+	}
+	e.sub, e.ended = sub, make(chan struct{})
+	go e.hear(sub, e.ended)
+	return true
+}
+
+// hear wakes gates until the subscription is closed. go-redis reconnects and
+// subscribes again by itself; what was published in between is lost, so then
+// everybody looks for themselves.
+func (e *ear) hear(sub *redis.PubSub, ended chan struct{}) {
+	defer close(ended)
+	for {
+		msg, err := sub.Receive(context.Background())
+		switch msg := msg.(type) {
+		case *redis.Message:
+			e.n.m.wake(e.n, msg.Payload)
+		case *redis.Subscription:
+			e.n.m.wakeAll(e)
+		}
+		if err == nil {
+			continue
+		}
+		e.mu.Lock()
+		over := e.sub != sub
+		e.mu.Unlock()
+		if over {
+			return
+		}
+		select {
+		case <-e.n.m.closing:
+			return
+		case <-time.After(e.n.m.cfg.RetryDelay):
+		}
+	}
+}
+
+func (e *ear) leave() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.gates--; e.gates > 0 || e.closed {
+		return
+	}
+	if e.idle == nil {
+		e.idle = time.AfterFunc(earLinger, e.hangUp)
+		return
+	}
+	e.idle.Reset(earLinger)
+}
+
+func (e *ear) hangUp() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.gates > 0 || e.sub == nil {
+		return
+	}
+	sub := e.sub
+	e.sub = nil
+	_ = sub.Close()
+}
+
+func (e *ear) close() {
+	e.mu.Lock()
+	e.closed = true
+	sub, ended := e.sub, e.ended
+	e.sub = nil
+	if e.idle != nil {
+		e.idle.Stop()
+	}
+	e.mu.Unlock()
+	if sub != nil {
+		_ = sub.Close()
+		<-ended
+	}
+}
+
+// wake tells the gate of a freed lock, or passes the wake-up on when nobody
+// waits for it here any more.
+func (m *Manager) wake(n *node, lock string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g := m.ears[lock]
+	if g == nil {
+		m.pass(n, lock)
+		return
+	}
+	select {
+	case g.wake <- struct{}{}:
+	default:
+	}
+}
+
+// requeueName is this process' name if somebody here waits behind the holder,
+// so that the release can put it at the end of Redis' queue.
+func (m *Manager) requeueName(g *gate) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if g.head == nil || g.heard == nil {
+		return ""
+	}
+	return m.id
+}
+
+func (m *Manager) wakeAll(e *ear) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, g := range m.ears {
+		if g.heard == e {
+			select {
+			case g.wake <- struct{}{}:
+			default:
+			}
+		}
+	}
+}

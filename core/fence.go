@@ -1,0 +1,127 @@
+package core
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/market-intel-brain/dlm/core/internal/wire"
+)
+
+// Fencing tokens (Kleppmann 2016; the sequencers of Chubby, Burrows 2006).
+//
+// Every grant takes a block of tokens, one for each turn of a local hand-over.
+// A node grants from max(counter+1, the client's proposal) and moves its
+// counter to the block's end; the grant's token is the highest of the granting
+// majority. Nodes that gave less are raised to it while the lock is still ours,
+// until a majority has it: the next owner's majority shares a node with ours,
+// and that node was released or expired after it was raised, so it grants more.
+// Raising after the lock has ended would let two owners share a token.
+//
+// The proposal is the client's clock in microseconds. It carries no safety: it
+// only makes nodes agree at once, and lifts a node that came back empty beyond
+// everything it had forgotten as long as clocks are not set back.
+
+// turns is how many local callers one grant may serve, see handover.go.
+const turns = 16
+
+var turnsText = strconv.Itoa(turns)
+
+// propose returns a token beyond every other proposal of this Manager.
+func (m *Manager) propose(now time.Time) uint64 {
+	t := uint64(now.UnixMicro()) //nolint:gosec // after 1970
+	for {
+		last := m.proposed.Load()
+		next := max(t, last+turns)
+		if m.proposed.CompareAndSwap(last, next) {
+			return next
+		}
+	}
+}
+
+// highest returns the round's token and the granting nodes that gave less.
+func (r *round) highest() (token uint64, behind []*node, level int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, v := range r.votes {
+		if v.answer == granted {
+			token = max(token, v.token)
+		}
+	}
+	for i, v := range r.votes {
+		switch {
+		case v.answer != granted:
+		case v.token == token:
+			level++
+		default:
+			behind = append(behind, r.m.nodes[i])
+		}
+	}
+	return token, behind, level
+}
+
+// fence settles the token of a round that was won. It reports false when too
+// few nodes could be raised while the lock was ours.
+func (r *round) fence(ctx context.Context) bool {
+	token, behind, level := r.highest()
+	r.lease.token = token
+	missing := quorumOf(len(r.m.nodes)) - level
+	if missing <= 0 {
+		return true
+	}
+	return r.m.raise(ctx, r.lease, behind, missing)
+}
+
+func (m *Manager) raise(ctx context.Context, l *lease, behind []*node, missing int) bool {
+	req := &wire.Request{
+		Script: raiseScript,
+		Keys:   []string{l.names.lock, l.names.fence},
+		Args:   []string{l.owner, strconv.FormatUint(l.token, 10), strconv.FormatUint(l.token+turns-1, 10)},
+	}
+	p := &poll{want: missing, of: len(behind), done: make(chan struct{}, 1)}
+	now := time.Now()
+	for _, n := range behind {
+		n.send(now, wire.Call{Req: req, To: p})
+	}
+	return p.wait(ctx, m)
+}
+
+// poll counts nodes that confirm with a 1.
+type poll struct {
+	want, of int
+	done     chan struct{}
+
+	mu      sync.Mutex
+	yes, no int // guarded by mu
+}
+
+// Receive implements wire.Receiver.
+func (p *poll) Receive(_ int, r wire.Reply) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.Err == nil && r.Int == 1 {
+		p.yes++
+	} else {
+		p.no++
+	}
+	if p.yes == p.want || p.of-p.no == p.want-1 {
+		select {
+		case p.done <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (p *poll) wait(ctx context.Context, m *Manager) bool {
+	timer := m.timers.get(m.cfg.NodeTimeout)
+	defer m.timers.put(timer)
+	select {
+	case <-p.done:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.yes >= p.want
+}

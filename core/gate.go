@@ -1,0 +1,175 @@
+package core
+
+import (
+	"context"
+	"time"
+)
+
+// gate is where the callers of one key in this process meet: one of them holds
+// the lock or stands in Redis for all, the others queue behind it, first in
+// first out. A gate exists while anybody is at it.
+//
+// Every field but wake is guarded by the Manager's mu.
+type gate struct {
+	key      string
+	names    names
+	holder   *Lock   // the local holder, or nil
+	standing *waiter // the caller that competes in Redis, or nil
+	head     *waiter // the queue behind them
+	tail     *waiter
+	last     outcome // of the standing caller's last round
+	heard    *ear    // where the gate is registered for wake-ups, or nil
+	turn     int     // turns taken on the holder's lease, from 0
+	opened   time.Time
+	wake     chan struct{} // a wake-up for whoever stands
+}
+
+// waiter is one caller at a gate.
+type waiter struct {
+	ctx   context.Context
+	set   *settings
+	start time.Time
+	end   time.Time // when it gives up
+	once  bool      // one round only: it shares the standing caller's
+	turns chan turn // cap 1: exactly one is sent to a waiter taken off the queue
+	chain *Lock     // the lock its context runs under
+
+	prev, next *waiter
+	queued     bool
+}
+
+// turn is what a waiter gets when it leaves the queue.
+type turn struct {
+	lock   *Lock // handed over
+	stand  bool  // compete in Redis now
+	queued bool  // and begin by waiting to be woken: this process is in Redis' queue
+	err    error // refused
+}
+
+func (g *gate) push(w *waiter) {
+	w.prev, w.next, w.queued = g.tail, nil, true
+	if g.tail != nil {
+		g.tail.next = w
+	} else {
+		g.head = w
+	}
+	g.tail = w
+}
+
+func (g *gate) remove(w *waiter) {
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		g.head = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	} else {
+		g.tail = w.prev
+	}
+	w.prev, w.next, w.queued = nil, nil, false
+}
+
+func (g *gate) pop() *waiter {
+	w := g.head
+	if w != nil {
+		g.remove(w)
+	}
+	return w
+}
+
+// refuseOnce tells those who asked for one round how the standing caller's went.
+func (g *gate) refuseOnce(err error) {
+	for w := g.head; w != nil; {
+		next := w.next
+		if w.once {
+			g.remove(w)
+			w.turns <- turn{err: err}
+		}
+		w = next
+	}
+}
+
+// enter puts the caller at the key's gate. The first one stands at once.
+func (m *Manager) enter(w *waiter, key string) (g *gate, stands bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g = m.gates[key]
+	if g == nil {
+		g = &gate{key: key, names: m.namesOf(key), standing: w, wake: make(chan struct{}, 1)}
+		m.gates[key] = g
+		return g, true, nil
+	}
+	if w.once && g.holder != nil {
+		return g, false, ErrNotAcquired
+	}
+	if w.once && g.last.err != nil {
+		return g, false, g.last.err
+	}
+	if err := m.want(w, g); err != nil {
+		return g, false, err
+	}
+	g.push(w)
+	m.waiting.Add(1)
+	return g, false, nil
+}
+
+// leave takes a waiter that gives up off the queue. When its turn has come in
+// the meantime, the turn is returned and must be used or passed on.
+func (m *Manager) leave(g *gate, w *waiter) (turn, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if w.queued {
+		g.remove(w)
+		return turn{}, false
+	}
+	return <-w.turns, true
+}
+
+// settled ends the wish of a waiter, however it ended.
+func (m *Manager) settled(g *gate, w *waiter) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.unwant(w, g)
+	m.waiting.Add(-1)
+}
+
+// occupy makes l the holder.
+func (m *Manager) occupy(g *gate, l *Lock) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g.holder, g.standing, g.turn, g.opened = l, nil, 0, l.since
+	g.last = outcome{}
+	g.refuseOnce(ErrNotAcquired)
+}
+
+// vacate ends l's place as holder and lets the next in line stand.
+func (m *Manager) vacate(g *gate, l *Lock, queued bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if g.holder != l {
+		return
+	}
+	g.holder = nil
+	m.promote(g, queued)
+}
+
+// promote lets the next in line stand, or closes the gate. mu is held.
+func (m *Manager) promote(g *gate, queued bool) {
+	w := g.pop()
+	g.standing = w
+	if w != nil {
+		w.turns <- turn{stand: true, queued: queued}
+		return
+	}
+	delete(m.gates, g.key)
+	m.mute(g)
+}
+
+// stepDown ends the standing of a caller that gives up.
+func (m *Manager) stepDown(g *gate) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g.standing = nil
+	m.promote(g, false)
+}

@@ -1,0 +1,42 @@
+package core
+
+import "time"
+
+// A lease goes from one local caller to the next without leaving the process:
+// each turn has a token of its own from the block that the grant took, its own
+// context, and what is left of the lease. The turns end, so that other
+// processes get theirs, when the block is used up, when the lease has been in
+// the process for maxTenure, or when too little of it is left for the next.
+const maxTenure = 100 * time.Millisecond
+
+// handOver gives l's lease to the next in line and reports whether there was
+// one who could take it.
+func (m *Manager) handOver(l *Lock, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g := l.gate
+	if g.holder != l || g.turn+1 >= turns || now.Sub(g.opened) > maxTenure || m.closed {
+		return false
+	}
+	w := g.head
+	if w == nil || !l.lease.suits(w.set, now) {
+		return false
+	}
+	g.remove(w)
+	g.turn++
+	next := m.newLock(w.ctx, l.lease, g, l.lease.token+uint64(g.turn), w.set) //nolint:gosec // below turns
+	g.holder = next
+	if w.set.autoRenew {
+		m.keeper.watch(l.lease)
+	}
+	w.turns <- turn{lock: next}
+	return true
+}
+
+// suits reports whether what is left of the lease will do for the next caller:
+// at least three quarters of the TTL it asked for.
+func (l *lease) suits(set *settings, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.over && l.metadata == set.metadata && l.until.Sub(now) >= set.ttl*3/4
+}

@@ -1,0 +1,218 @@
+package wire
+
+import (
+	"bufio"
+	"crypto/sha1" //nolint:gosec // Redis names scripts by SHA-1
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// Script is Lua source and the name Redis knows it by.
+type Script struct {
+	source, sha string
+}
+
+// NewScript names the source.
+func NewScript(source string) *Script {
+	sum := sha1.Sum([]byte(source)) //nolint:gosec // not for secrecy
+	return &Script{source: source, sha: hex.EncodeToString(sum[:])}
+}
+
+// Request is one run of a script. It may be sent to many nodes and must not
+// change afterwards.
+type Request struct {
+	Script *Script
+	Keys   []string
+	Args   []string
+}
+
+// ServerError is an error reply: the command reached the server, which refused it.
+type ServerError string
+
+func (e ServerError) Error() string { return string(e) }
+
+func (e ServerError) noScript() bool { return strings.HasPrefix(string(e), "NOSCRIPT") }
+
+func (e ServerError) readOnly() bool { return strings.HasPrefix(string(e), "READONLY") }
+
+// Reply is what came back. Items is valid during the callback only.
+type Reply struct {
+	Err   error
+	Int   int64
+	Text  string
+	Items []Reply
+}
+
+// appendRun encodes the run of a script; extra, when it is not empty, is one
+// more argument, or one more key when it holds the separator of the two.
+func appendRun(b []byte, req *Request, tail Tail, whole bool) []byte {
+	n := 3 + len(req.Keys) + len(req.Args) + tail.size()
+	b = append(b, '*')
+	b = strconv.AppendInt(b, int64(n), 10)
+	b = append(b, "\r\n"...)
+	if whole {
+		b = appendBulk(b, "EVAL")
+		b = appendBulk(b, req.Script.source)
+	} else {
+		b = appendBulk(b, "EVALSHA")
+		b = appendBulk(b, req.Script.sha)
+	}
+	keys := len(req.Keys)
+	if tail.Key != "" {
+		keys++
+	}
+	b = appendBulkInt(b, keys)
+	for _, k := range req.Keys {
+		b = appendBulk(b, k)
+	}
+	if tail.Key != "" {
+		b = appendBulk(b, tail.Key)
+	}
+	for _, a := range req.Args {
+		b = appendBulk(b, a)
+	}
+	if tail.Key != "" {
+		b = appendBulk(b, tail.Arg)
+	}
+	return b
+}
+
+func appendCommand(b []byte, args ...string) []byte {
+	b = append(b, '*')
+	b = strconv.AppendInt(b, int64(len(args)), 10)
+	b = append(b, "\r\n"...)
+	for _, a := range args {
+		b = appendBulk(b, a)
+	}
+	return b
+}
+
+func appendBulk(b []byte, s string) []byte {
+	b = append(b, '$')
+	b = strconv.AppendInt(b, int64(len(s)), 10)
+	b = append(b, "\r\n"...)
+	b = append(b, s...)
+	return append(b, "\r\n"...)
+}
+
+func appendBulkInt(b []byte, v int) []byte {
+	var digits [20]byte
+	d := strconv.AppendInt(digits[:0], int64(v), 10)
+	b = append(b, '$')
+	b = strconv.AppendInt(b, int64(len(d)), 10)
+	b = append(b, "\r\n"...)
+	b = append(b, d...)
+	return append(b, "\r\n"...)
+}
+
+// Bounds on what a peer can make us read: our scripts answer with numbers, a
+// record of at most a few KiB, and INFO.
+const (
+	maxBulk  = 1 << 20
+	maxItems = 1 << 16
+	maxDepth = 4
+)
+
+var errProtocol = errors.New("not a Redis reply")
+
+// readReply reads one RESP2 reply.
+// https://redis.io/docs/latest/develop/reference/protocol-spec/
+func readReply(r *bufio.Reader) (Reply, error) { return readNested(r, 0) }
+
+func readNested(r *bufio.Reader, depth int) (Reply, error) {
+	line, err := readLine(r)
+	if err != nil {
+		return Reply{}, err
+	}
+	switch line[0] {
+	case '+':
+		return Reply{Text: string(line[1:])}, nil
+	case '-':
+		return Reply{Err: ServerError(line[1:])}, nil
+	}
+	n, err := parseInt(line[1:])
+	if err != nil {
+		return Reply{}, err
+	}
+	switch line[0] {
+	case ':':
+		return Reply{Int: n}, nil
+	case '$':
+		return readBulk(r, n)
+	case '*':
+		return readItems(r, n, depth)
+	}
+	return Reply{}, fmt.Errorf("%w: type %q", errProtocol, line[0])
+}
+
+func readLine(r *bufio.Reader) ([]byte, error) {
+	line, err := r.ReadSlice('\n')
+	if err != nil {
+		return nil, err
+	}
+	if len(line) < 3 || line[len(line)-2] != '\r' {
+		return nil, errProtocol
+	}
+	return line[:len(line)-2], nil
+}
+
+// parseInt is strconv.ParseInt without the string.
+func parseInt(b []byte) (int64, error) {
+	negative := len(b) > 0 && b[0] == '-'
+	if negative {
+		b = b[1:]
+	}
+	if len(b) == 0 || len(b) > 18 {
+		return 0, errProtocol
+	}
+	var n int64
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, errProtocol
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if negative {
+		n = -n
+	}
+	return n, nil
+}
+
+func readBulk(r *bufio.Reader, n int64) (Reply, error) {
+	if n < 0 {
+		return Reply{}, nil
+	}
+	if n > maxBulk {
+		return Reply{}, fmt.Errorf("%w: %d bytes", errProtocol, n)
+	}
+	data := make([]byte, n+2)
+	if _, err := io.ReadFull(r, data); err != nil {
+		return Reply{}, err
+	}
+	if data[n] != '\r' || data[n+1] != '\n' {
+		return Reply{}, errProtocol
+	}
+	return Reply{Text: string(data[:n])}, nil
+}
+
+func readItems(r *bufio.Reader, n int64, depth int) (Reply, error) {
+	if n < 0 {
+		return Reply{}, nil
+	}
+	if n > maxItems || depth >= maxDepth {
+		return Reply{}, fmt.Errorf("%w: %d items", errProtocol, n)
+	}
+	items := make([]Reply, 0, min(n, 128))
+	for range n {
+		item, err := readNested(r, depth+1)
+		if err != nil {
+			return Reply{}, err
+		}
+		items = append(items, item)
+	}
+	return Reply{Items: items}, nil
+}

@@ -1,0 +1,186 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Routed sends through a go-redis client that knows the way to the right
+// server: a Cluster, a Ring. One batch is under way at a time, so the order is
+// kept; what comes meanwhile makes the next batch. The client's own timeouts
+// and retries bound a batch, not its senders, who are refused while it hangs.
+type Routed struct {
+	client redis.UniversalClient
+	kick   chan struct{}
+	stop   context.CancelFunc
+	ends   sync.WaitGroup
+
+	mu     sync.Mutex
+	queue  []flight  // guarded by mu
+	since  time.Time // of the batch under way; zero: none. Guarded by mu
+	closed bool      // guarded by mu
+
+	commands atomic.Uint64
+}
+
+// routedPatience is how long a batch may hang before senders are refused.
+const routedPatience = 500 * time.Millisecond
+
+// NewRouted starts the sender. It does not close the client.
+func NewRouted(client redis.UniversalClient) *Routed {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &Routed{client: client, kick: make(chan struct{}, 1), stop: cancel}
+	r.ends.Go(func() { r.run(ctx) })
+	return r
+}
+
+// Commands is how many calls were sent.
+func (r *Routed) Commands() uint64 { return r.commands.Load() }
+
+// Send queues the call for the next batch.
+func (r *Routed) Send(now time.Time, c Call) {
+	r.mu.Lock()
+	err := r.refusal(now, c.Force)
+	if err == nil {
+		r.queue = append(r.queue, flight{call: c, at: now})
+	}
+	r.mu.Unlock()
+	if err != nil {
+		c.To.Receive(c.Node, Reply{Err: &notSent{err}})
+		return
+	}
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (r *Routed) refusal(now time.Time, force bool) error {
+	limit := maxInFlight
+	if force {
+		limit *= 2
+	}
+	switch silent := now.Sub(r.since); {
+	case r.closed:
+		return ErrClosed
+	case len(r.queue) >= limit:
+		return errSaturated
+	case !force && !r.since.IsZero() && silent > routedPatience:
+		return &SilentError{For: silent}
+	}
+	return nil
+}
+
+func (r *Routed) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.kick:
+		}
+		r.mu.Lock()
+		batch := r.queue
+		r.queue, r.since = nil, time.Now()
+		r.mu.Unlock()
+		r.exec(ctx, batch)
+		r.mu.Lock()
+		r.since = time.Time{}
+		r.mu.Unlock()
+	}
+}
+
+// exec runs a batch, and what the servers had forgotten a second time.
+func (r *Routed) exec(ctx context.Context, batch []flight) {
+	again := r.pipeline(ctx, batch, false)
+	if len(again) > 0 {
+		r.pipeline(ctx, again, true)
+	}
+}
+
+func (r *Routed) pipeline(ctx context.Context, batch []flight, whole bool) (again []flight) {
+	if len(batch) == 0 {
+		return nil
+	}
+	pipe := r.client.Pipeline()
+	cmds := make([]*redis.Cmd, len(batch))
+	for i, f := range batch {
+		cmds[i] = queueRun(ctx, pipe, f.call.Req, whole)
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	for i, f := range batch {
+		reply := replyOf(cmds[i])
+		var refused ServerError
+		if !whole && errors.As(reply.Err, &refused) && refused.noScript() && !f.call.abandoned() {
+			again = append(again, f)
+			continue
+		}
+		r.commands.Add(1)
+		f.call.To.Receive(f.call.Node, reply)
+	}
+	return again
+}
+
+func queueRun(ctx context.Context, pipe redis.Pipeliner, req *Request, whole bool) *redis.Cmd {
+	args := make([]any, len(req.Args))
+	for i, a := range req.Args {
+		args[i] = a
+	}
+	if whole {
+		return pipe.Eval(ctx, req.Script.source, req.Keys, args...)
+	}
+	return pipe.EvalSha(ctx, req.Script.sha, req.Keys, args...)
+}
+
+func replyOf(cmd *redis.Cmd) Reply {
+	v, err := cmd.Result()
+	var server redis.Error
+	switch {
+	case errors.Is(err, redis.Nil):
+		return Reply{}
+	case errors.As(err, &server):
+		return Reply{Err: ServerError(server.Error())}
+	case err != nil:
+		return Reply{Err: err}
+	}
+	return replyValue(v)
+}
+
+func replyValue(v any) Reply {
+	switch v := v.(type) {
+	case nil:
+		return Reply{}
+	case int64:
+		return Reply{Int: v}
+	case string:
+		return Reply{Text: v}
+	case []any:
+		items := make([]Reply, len(v))
+		for i := range v {
+			items[i] = replyValue(v[i])
+		}
+		return Reply{Items: items}
+	}
+	return Reply{Err: fmt.Errorf("%w: %T", errProtocol, v)}
+}
+
+// Close ends the sender; what is queued fails.
+func (r *Routed) Close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.stop()
+	r.ends.Wait()
+	r.mu.Lock()
+	left := r.queue
+	r.queue = nil
+	r.mu.Unlock()
+	for _, f := range left {
+		f.call.To.Receive(f.call.Node, Reply{Err: ErrClosed})
+	}
+}

@@ -1,0 +1,74 @@
+// Package wire carries script runs to one Redis node and their replies back,
+// in order and without a goroutine per command.
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Receiver gets the reply of a Call, exactly once. Receive runs on the
+// transport's goroutine, or on the sender's when the call could not be sent;
+// it must not block.
+type Receiver interface {
+	Receive(node int, r Reply)
+}
+
+// Tail is a key and an argument that differ from node to node; the zero Tail is none.
+type Tail struct{ Key, Arg string }
+
+func (t Tail) size() int {
+	if t.Key == "" {
+		return 0
+	}
+	return 2
+}
+
+// Call is one request on its way to one node.
+type Call struct {
+	Req  *Request
+	Tail Tail
+	To   Receiver
+	Node int // handed back to To
+	// Force sends to a node that is being left alone too: a release must stand
+	// behind the acquire that may still be in the node's socket.
+	Force bool
+	// Abandoned, when set, is asked before a run is repeated because the server
+	// had forgotten the script: an abandoned acquire must not be repeated behind
+	// its own release.
+	Abandoned func() bool
+}
+
+// Transport sends calls in order: what is sent first is executed first.
+type Transport interface {
+	Send(now time.Time, c Call)
+	Close()
+	// Commands is how many calls were answered.
+	Commands() uint64
+}
+
+// ErrNotSent marks errors of calls that never left this process, so the server
+// cannot have executed them.
+var ErrNotSent = errors.New("not sent")
+
+// ErrClosed is the error of calls after Close.
+var ErrClosed = fmt.Errorf("%w: transport closed", ErrNotSent)
+
+// notSent says why a call stayed here.
+type notSent struct{ cause error }
+
+func (e *notSent) Error() string   { return e.cause.Error() }
+func (e *notSent) Unwrap() []error { return []error{ErrNotSent, e.cause} }
+
+// SilentError says that a node is left alone because it stopped answering.
+type SilentError struct{ For time.Duration }
+
+func (e *SilentError) Error() string {
+	return fmt.Sprintf("left alone: no answer for %v", e.For.Round(time.Millisecond))
+}
+
+// Timeout reports true, as of a net.Error.
+func (e *SilentError) Timeout() bool { return true }
+
+var errSaturated = errors.New("left alone: too many commands in flight")

@@ -1,0 +1,176 @@
+package core
+
+import (
+	"crypto/rand"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/market-intel-brain/dlm/core/internal/wire"
+)
+
+// lease is one grant in Redis. Several locks may live on it one after the
+// other, see handover.go; one of them at a time.
+type lease struct {
+	m        *Manager
+	key      string
+	names    names
+	owner    string // unique per attempt, so that no late release of one attempt meets another's lock
+	record   string // what is stored beside owner and token
+	metadata string
+	token    uint64 // first of the block; a proposal until the round is won
+	at       time.Time
+	ttl      time.Duration // of the attempt, and of its cleaning up
+
+	mu      sync.Mutex
+	expires time.Time     // when the first node may drop the key. Guarded by mu
+	until   time.Time     // expires less drift: nobody relies on the lock beyond. Guarded by mu
+	renewal time.Duration // TTL of the next renewal. Guarded by mu
+	holds   []bool        // nodes known to hold it. Guarded by mu
+	over    bool          // released or lost. Guarded by mu
+	lock    *Lock         // whose turn it is. Guarded by mu
+	auto    bool          // renewed until renewEnd. Guarded by mu
+	stop    time.Time     // MaxHold's end. Guarded by mu
+
+	shortened time.Time // when a shorter lease was last asked for. Guarded by mu
+
+	// Guarded by the keeper's mu.
+	due  time.Time
+	slot int // place in the keeper's heap, from 1; 0: none
+}
+
+func (m *Manager) newLease(key string, nm names, s *settings, now time.Time) *lease {
+	return &lease{
+		m: m, key: key, names: nm, owner: rand.Text(), metadata: s.metadata,
+		record: strconv.FormatInt(now.UnixMilli(), 10) + ":" + s.metadata,
+		token:  m.propose(now), at: now, ttl: s.ttl, renewal: s.ttl,
+		holds: make([]bool, len(m.nodes)),
+	}
+}
+
+func (l *lease) debt() debt {
+	return debt{lock: l.names.lock, queue: l.names.queue, owner: l.owner}
+}
+
+// begin sets the validity of a grant whose round began at start. It reports
+// false when nothing is left of it.
+func (l *lease) begin(start time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.setExpiry(start, l.ttl)
+	return time.Now().Before(l.until)
+}
+
+// setExpiry counts from before the first command was sent. mu is held.
+func (l *lease) setExpiry(start time.Time, ttl time.Duration) {
+	l.expires = start.Add(ttl)
+	l.until = l.expires.Add(-driftOf(ttl, l.m.cfg.DriftFactor))
+}
+
+// joined records that a node holds the lease.
+func (l *lease) joined(n *node) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.holds[n.index] = true
+}
+
+func (l *lease) left(n *node) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.holds[n.index] = false
+}
+
+func (l *lease) validUntil() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.until
+}
+
+// end closes the lease once; the first caller gets true and the lock whose turn it is.
+func (l *lease) end() (*Lock, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return nil, false
+	}
+	l.over = true
+	return l.lock, true
+}
+
+// lose ends the lease because it can no longer be relied upon, and says so to
+// the lock that lives on it.
+func (l *lease) lose() {
+	lock, first := l.end()
+	if !first {
+		return
+	}
+	l.m.keeper.forget(l)
+	if lock == nil {
+		return
+	}
+	lock.cancel(ErrLost)
+	l.m.lost(lock)
+}
+
+// expireAt loses the lease if its time is over at now.
+func (l *lease) expireAt(now time.Time) bool {
+	if now.Before(l.validUntil()) {
+		return false
+	}
+	l.lose()
+	return true
+}
+
+// topUp asks a node that does not hold the lease to hold it for what is left,
+// as the same owner. It must only be called while a majority is known to hold
+// it. mu keeps it in front of the release.
+func (l *lease) topUp(now time.Time, n *node) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	left := l.expires.Sub(now)
+	if l.over || left < 10*time.Millisecond {
+		return
+	}
+	b := n.ballot.Load()
+	if b == nil || b.id == "" && !n.many {
+		return
+	}
+	n.send(now, wire.Call{
+		Req: &wire.Request{
+			Script: acquireScript,
+			Keys:   []string{l.names.lock, l.names.fence, l.names.queue},
+			Args: []string{
+				l.owner, strconv.FormatInt(left.Milliseconds(), 10),
+				strconv.FormatUint(l.token, 10), turnsText, l.record, "",
+			},
+		},
+		Tail:      n.tail(b),
+		To:        &topUp{l: l, n: n},
+		Abandoned: l.ended,
+	})
+}
+
+func (l *lease) ended() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.over
+}
+
+// topUp receives the answer of a node asked to join.
+type topUp struct {
+	l *lease
+	n *node
+}
+
+// Receive implements wire.Receiver. It runs on the transport's goroutine or,
+// when the call could not be sent, under the lease's mutex, so it only takes
+// that in the first case.
+func (t *topUp) Receive(_ int, r wire.Reply) {
+	if r.Err != nil {
+		t.n.errors.Add(1)
+		return
+	}
+	if r.Int > 0 {
+		t.l.joined(t.n)
+	}
+}

@@ -1,0 +1,145 @@
+package core
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Lock is a granted lock. It is safe for concurrent use, and every method may
+// be called on a nil *Lock, which holds nothing.
+type Lock struct {
+	m      *Manager
+	lease  *lease
+	gate   *gate
+	token  uint64
+	since  time.Time
+	parent *Lock // the lock the acquirer's context ran under
+
+	ctx    lockContext
+	cancel context.CancelCauseFunc
+
+	release sync.Once
+	freed   chan struct{} // closed when the release is over
+	err     error         // of the release. Written before freed is closed
+
+	wants map[string]int // keys that callers under this lock wait for. Guarded by the Manager's mu
+}
+
+// Key is the key as it was given to Acquire.
+func (l *Lock) Key() string {
+	if l == nil {
+		return ""
+	}
+	return l.lease.key
+}
+
+// Owner is unique to the grant in Redis. Locks handed over within a process
+// share their grant's owner and differ in their fencing tokens.
+func (l *Lock) Owner() string {
+	if l == nil {
+		return ""
+	}
+	return l.lease.owner
+}
+
+// FencingToken is greater than that of every earlier lock of the same key. Give
+// it to the resource that the lock protects, which must refuse a token lower
+// than one it has seen: that is the only protection against a holder that was
+// suspended and does not know yet that it lost the lock.
+func (l *Lock) FencingToken() uint64 {
+	if l == nil {
+		return 0
+	}
+	return l.token
+}
+
+// Until is how long the lock can be relied upon if it is not renewed: its lease
+// less the allowance for clock drift. It is in the past once the lock is over.
+func (l *Lock) Until() time.Time {
+	if l == nil {
+		return time.Time{}
+	}
+	return l.lease.validUntil()
+}
+
+// Info describes the lock as this process knows it, without asking Redis.
+func (l *Lock) Info() LockInfo {
+	if l == nil {
+		return LockInfo{}
+	}
+	s := l.lease
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	info := LockInfo{
+		Key: s.key, Owner: s.owner, Metadata: s.metadata, AcquiredAt: l.since,
+		ExpiresAt: s.expires, TTL: max(time.Until(s.expires), 0), FencingToken: l.token,
+	}
+	for i, held := range s.holds {
+		if held {
+			info.Nodes = append(info.Nodes, l.m.nodes[i].name)
+		}
+	}
+	return info
+}
+
+// Context is a child of the context given to Acquire that carries the lock, see
+// [FromContext]. It is cancelled with cause [ErrLost] before another owner can
+// be granted the key, and without a cause by Release. Its Err looks at the
+// clock, so a process that was suspended past its lease sees the loss before
+// any timer had a chance to run.
+func (l *Lock) Context() context.Context {
+	if l == nil {
+		return context.Background()
+	}
+	return &l.ctx
+}
+
+// lockContext is the inner context with a look at the clock. Its Done is the
+// inner one's, so that children attach to that without a goroutine.
+type lockContext struct {
+	context.Context
+	lock *Lock
+}
+
+type lockKey struct{}
+
+// Err reports the loss of the lock as soon as its time is over.
+func (c *lockContext) Err() error {
+	if err := c.Context.Err(); err != nil {
+		return err
+	}
+	c.lock.lease.expireAt(time.Now())
+	return c.Context.Err()
+}
+
+// Value carries the lock.
+func (c *lockContext) Value(key any) any {
+	if _, ok := key.(lockKey); ok {
+		return c.lock
+	}
+	return c.Context.Value(key)
+}
+
+// FromContext returns the innermost lock that a Do, a handler or the caller of
+// Lock.Context runs under.
+func FromContext(ctx context.Context) (*Lock, bool) {
+	l, ok := ctx.Value(lockKey{}).(*Lock)
+	return l, ok
+}
+
+// newLock begins a turn on a lease.
+func (m *Manager) newLock(ctx context.Context, s *lease, g *gate, token uint64, set *settings) *Lock {
+	l := &Lock{m: m, lease: s, gate: g, token: token, since: time.Now(), freed: make(chan struct{})}
+	l.parent, _ = FromContext(ctx)
+	inner, cancel := context.WithCancelCause(ctx)
+	l.ctx, l.cancel = lockContext{Context: inner, lock: l}, cancel
+	s.mu.Lock()
+	s.lock, s.auto, s.renewal = l, set.autoRenew, set.ttl
+	s.stop = l.since.Add(set.maxHold)
+	if s.over { // lost on the way from one turn to the next
+		cancel(ErrLost)
+	}
+	s.mu.Unlock()
+	return l
+}

@@ -1,0 +1,288 @@
+package core
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/market-intel-brain/dlm/core/internal/wire"
+)
+
+// Manager grants locks on a majority of independent Redis nodes. It is safe for
+// concurrent use; a process needs one. Close it.
+type Manager struct {
+	cfg      Config
+	defaults settings
+	id       string // this process' name in Redis' queues
+
+	keyBase, markerKey, channelBase string
+
+	nodes    []*node
+	keeper   *keeper
+	timers   timers
+	proposed atomic.Uint64
+	counters counters
+	waiting  atomic.Int64
+
+	longest      atomic.Int64 // longest TTL known to be in use
+	known        atomic.Bool  // a marker was seen: the deployment is not new
+	patienceOver atomic.Bool  // New waits no longer for nodes to be met
+	markers      sync.Mutex   // one decision about markers at a time
+	progress     chan struct{}
+
+	closing chan struct{} // closed by Close
+	stop    context.CancelFunc
+	ends    sync.WaitGroup // our goroutines
+	calls   sync.WaitGroup // acquisitions under way; Add under mu while not closed
+
+	mu     sync.Mutex
+	closed bool               // guarded by mu
+	gates  map[string]*gate   // by key. Guarded by mu
+	held   map[*Lock]struct{} // guarded by mu
+	ears   map[string]*gate   // gates that want to be woken, by lock name. Guarded by mu
+	done   chan struct{}      // closed when Close is over
+}
+
+// meetTimeout bounds how long New waits for nodes that neither answer nor refuse.
+const meetTimeout = time.Second
+
+// New connects to the nodes. It fails when the configuration is wrong, naming
+// every mistake, or when one server is named twice; a node that cannot be
+// reached is used as soon as it can be.
+func New(cfg Config) (*Manager, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	list, err := cfg.sources()
+	if err != nil {
+		return nil, err
+	}
+	m := newManager(cfg)
+	for i, s := range list {
+		m.nodes = append(m.nodes, m.newNode(i, s))
+	}
+	if len(list)%2 == 0 {
+		cfg.Logger.Warn("dlm: an even number of nodes tolerates no more failures than one node fewer", "nodes", len(list), "quorum", quorumOf(len(list)))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	m.stop = cancel
+	m.ends.Go(func() { m.keeper.run(ctx) })
+	for i, n := range m.nodes {
+		n.connect(list[i], cfg)
+	}
+	m.awaitNodes()
+	if a, b := m.twins(); a != nil {
+		_ = m.Close()
+		return nil, fmt.Errorf("dlm: %w: nodes %s and %s: %w", ErrInvalid, a.name, b.name, errSameServer)
+	}
+	return m, nil
+}
+
+func newManager(cfg Config) *Manager {
+	base := cfg.Prefix + ":" + layoutVersion + ":"
+	m := &Manager{
+		cfg: cfg, defaults: *cfg.settings(), id: rand.Text(),
+		keyBase: base, markerKey: base + "node", channelBase: base + "wake:",
+		gates: map[string]*gate{}, held: map[*Lock]struct{}{}, ears: map[string]*gate{},
+		progress: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
+	}
+	m.keeper = newKeeper(m)
+	m.longest.Store(int64(cfg.TTL))
+	return m
+}
+
+func (m *Manager) newNode(i int, s source) *node {
+	n := &node{index: i, name: s.name, m: m, many: s.client != nil}
+	n.ear.n = n
+	if n.many {
+		n.pub = s.client
+		n.ballot.Store(&ballot{from: time.Now()})
+		return n
+	}
+	opt := *s.options
+	opt.PoolSize, opt.MaxRetries, opt.ContextTimeoutEnabled = 4, -1, true
+	opt.DialTimeout = m.dialTimeout()
+	n.pub, n.owned = redis.NewClient(&opt), true
+	return n
+}
+
+// dialTimeout is longer than an answer takes: TLS and AUTH need round trips.
+func (m *Manager) dialTimeout() time.Duration { return max(2*m.cfg.NodeTimeout, meetTimeout) }
+
+func (n *node) connect(s source, cfg Config) {
+	if n.many {
+		n.tried.Store(true)
+		n.wire = wire.NewRouted(n.pub)
+		n.m.noteNode()
+		return
+	}
+	n.wire = wire.NewStream(wire.Options{
+		Dial:    wire.Dialer(s.options, n.m.dialTimeout()),
+		Greet:   n.greet,
+		Up:      n.up,
+		Down:    n.broke,
+		Timeout: cfg.NodeTimeout, DialTimeout: n.m.dialTimeout(),
+	})
+}
+
+func (n *node) up() {
+	n.tried.Store(true)
+	n.answered()
+	n.payDebts(time.Now())
+	n.m.settleMarkers()
+	n.m.noteNode()
+}
+
+func (n *node) broke(err error) {
+	n.tried.Store(true)
+	n.failed(err)
+	n.m.settleMarkers()
+	n.m.noteNode()
+}
+
+func (m *Manager) noteNode() {
+	select {
+	case m.progress <- struct{}{}:
+	default:
+	}
+}
+
+// awaitNodes returns when every node has been met or has failed, or after meetTimeout.
+func (m *Manager) awaitNodes() {
+	timer := time.NewTimer(meetTimeout)
+	defer timer.Stop()
+	for !m.settledNodes() {
+		select {
+		case <-m.progress:
+		case <-timer.C:
+			m.patienceOver.Store(true)
+			m.settleMarkers()
+			m.awaitMarkers()
+			return
+		}
+	}
+	m.patienceOver.Store(true)
+}
+
+// awaitMarkers gives the markers just written a round trip.
+func (m *Manager) awaitMarkers() {
+	timer := time.NewTimer(m.cfg.NodeTimeout)
+	defer timer.Stop()
+	for !m.voting() {
+		select {
+		case <-m.progress:
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+func (m *Manager) voting() bool {
+	votes := 0
+	for _, n := range m.nodes {
+		if n.ballot.Load().refusal(time.Now()) == nil {
+			votes++
+		}
+	}
+	return votes >= quorumOf(len(m.nodes))
+}
+
+func (m *Manager) settledNodes() bool {
+	reachable := 0
+	for _, n := range m.nodes {
+		b := n.ballot.Load()
+		if b != nil {
+			reachable++
+		}
+		if !n.tried.Load() || b != nil && b.from.IsZero() && b.why != errSameServer && reachable >= quorumOf(len(m.nodes)) { //nolint:errorlint // our own
+			return false
+		}
+	}
+	return true
+}
+
+func (m *Manager) manyCount() (count int) {
+	for _, n := range m.nodes {
+		if n.many {
+			count++
+		}
+	}
+	return count
+}
+
+// Close releases what is held, ends the waits with ErrClosed and every
+// goroutine; later calls say ErrClosed. It takes NodeTimeout at most for nodes
+// that do not answer. Calling it again waits for the first call.
+func (m *Manager) Close() error {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		<-m.done
+		return nil
+	}
+	m.closed = true
+	close(m.closing)
+	m.mu.Unlock()
+	defer close(m.done)
+
+	m.calls.Wait()
+	err := m.releaseAll()
+	m.stop()
+	m.ends.Wait()
+	for _, n := range m.nodes {
+		n.close()
+	}
+	return err
+}
+
+func (m *Manager) releaseAll() error {
+	m.mu.Lock()
+	locks := make([]*Lock, 0, len(m.held))
+	for l := range m.held {
+		locks = append(locks, l)
+	}
+	m.mu.Unlock()
+	var (
+		wait sync.WaitGroup
+		errs = make([]error, len(locks))
+	)
+	for i, l := range locks {
+		wait.Go(func() { errs[i] = l.Release(context.Background()) })
+	}
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *node) close() {
+	n.ear.close()
+	if n.wire != nil {
+		n.wire.Close()
+	}
+	if n.owned {
+		_ = n.pub.Close()
+	}
+}
+
+// home is the node where a key's waiters queue: the same for every process
+// while it answers, the next one otherwise.
+func (m *Manager) home(nm names) *node {
+	now := time.Now()
+	for i := range m.nodes {
+		n := m.nodes[(nm.bucket+i)%len(m.nodes)]
+		if !n.down.Load() && n.ballot.Load().refusal(now) == nil {
+			return n
+		}
+	}
+	return m.nodes[nm.bucket%len(m.nodes)]
+}

@@ -1,0 +1,113 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/market-intel-brain/dlm/core/internal/wire"
+)
+
+// node is one independent Redis as this process sees it.
+type node struct {
+	index int
+	name  string
+	m     *Manager
+	wire  wire.Transport
+	pub   redis.UniversalClient // for subscriptions and rare questions
+	owned bool                  // pub is ours to close
+	many  bool                  // a deployment of many servers, which has no marker of its own
+
+	ear ear
+
+	ballot atomic.Pointer[ballot]
+
+	server  atomic.Pointer[facts] // of the server last met
+	tried   atomic.Bool           // the first attempt to connect is over
+	flushed atomic.Bool           // the marker went while the server ran
+	warned  atomic.Bool
+
+	errors atomic.Uint64
+	down   atomic.Bool
+	logged atomic.Int64 // when a failure was last logged, unix nanoseconds
+	missed atomic.Bool  // the log knows it as failed
+
+	debtMu sync.Mutex
+	debts  map[debt]time.Time // releases the node has not confirmed, until the key ends by itself. Guarded by debtMu
+	owing  atomic.Int32       // len(debts), so that a node without debts costs no lock
+}
+
+// ballot says whether the node's answers count. It is replaced, never changed.
+type ballot struct {
+	id     string    // of the marker we met; "" before the first meeting
+	from   time.Time // answers count from here on
+	why    error     // why they do not until then; for ever while from is zero
+	server string    // run id
+}
+
+var (
+	errUnmet      = errors.New("not met yet: no connection so far")
+	errUndecided  = errors.New("no marker on it yet: waiting for a majority of the nodes, to know whether the deployment is new")
+	errSameServer = errors.New("the same server as another node: every node must be an independent Redis")
+)
+
+// quarantineError: the node may have forgotten locks that are still held.
+type quarantineError struct{ left time.Duration }
+
+func (e *quarantineError) Error() string {
+	return fmt.Sprintf("in quarantine for another %v: it has lost data, or restarted, and may have forgotten locks that are still held", e.left.Round(time.Millisecond))
+}
+
+// refusal says why the node does not vote at t.
+func (b *ballot) refusal(t time.Time) error {
+	switch {
+	case b == nil:
+		return errUnmet
+	case b.from.IsZero():
+		return b.why
+	case t.Before(b.from):
+		return &quarantineError{b.from.Sub(t)}
+	}
+	return nil
+}
+
+// tail is the marker check that goes with every acquire.
+func (n *node) tail(b *ballot) wire.Tail {
+	if n.many || b == nil {
+		return wire.Tail{}
+	}
+	return wire.Tail{Key: n.m.markerKey, Arg: b.id}
+}
+
+// send asks the node, whether it votes or not.
+func (n *node) send(now time.Time, c wire.Call) {
+	c.Node = n.index
+	n.wire.Send(now, c)
+}
+
+// failed counts what went wrong and tells about it at most once a second.
+func (n *node) failed(err error) {
+	n.errors.Add(1)
+	if !n.down.Swap(true) {
+		n.m.nodeDown(n, err)
+	}
+}
+
+func (n *node) answered() {
+	if n.down.Load() && n.down.Swap(false) {
+		n.m.nodeUp(n)
+	}
+	if n.owing.Load() > 0 {
+		n.payDebts(time.Now())
+	}
+}
+
+// refused tells an answer of the server from a failure to reach it.
+func serverRefused(err error) bool {
+	var refused wire.ServerError
+	return errors.As(err, &refused)
+}

@@ -1,0 +1,251 @@
+package core
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/market-intel-brain/dlm/core/internal/wire"
+)
+
+// Crash recovery ("Distributed Locks with Redis", the section on delayed
+// restarts): a node that restarts may have forgotten locks that are still held,
+// and would help a second owner to a majority. So it does not vote until the
+// longest lease that anybody uses has passed since it started.
+//
+// Each node carries a marker: a random id, the server's run id, since when its
+// data may be incomplete, and the longest TTL in use. Every acquire names the
+// id it expects, so a FLUSHALL or a restart behind a proxy is noticed by the
+// first command that meets it, and every client sees the same marker. A
+// deployment of which a majority has no marker, met by a client that has never
+// seen one, is new and starts at once.
+
+// facts are what a server says of itself. Managed services and restricted users
+// may not be told; "" and -1 then.
+type facts struct {
+	runID, role, version, eviction string
+	uptime                         time.Duration
+}
+
+func parseInfo(text string) facts {
+	f := facts{uptime: -1}
+	lines := bufio.NewScanner(strings.NewReader(text))
+	for lines.Scan() {
+		field, value, _ := strings.Cut(strings.TrimSpace(lines.Text()), ":")
+		switch field {
+		case "run_id":
+			f.runID = value
+		case "role":
+			f.role = value
+		case "redis_version":
+			f.version = value
+		case "maxmemory_policy":
+			f.eviction = value
+		case "uptime_in_seconds":
+			if s, err := strconv.ParseInt(value, 10, 40); err == nil && s >= 0 {
+				f.uptime = time.Duration(s) * time.Second
+			}
+		}
+	}
+	return f
+}
+
+// evicts reports whether the server may drop lock keys to make room: every lock
+// key has a TTL, the fencing counters have none.
+func (f facts) evicts() bool { return f.eviction != "" && f.eviction != "noeviction" }
+
+// greet meets the server behind a new connection.
+func (n *node) greet(_ context.Context, c *wire.Session) error {
+	info, err := c.Do("INFO")
+	if err != nil {
+		return err
+	}
+	f := parseInfo(info.Text)
+	for _, script := range hotScripts {
+		if _, err := c.Load(script); err != nil {
+			return err
+		}
+	}
+	r, err := c.Run(n.m.meetRequest(f, "", false))
+	if err == nil {
+		err = r.Err
+	}
+	if err != nil {
+		return err
+	}
+	n.server.Store(&f)
+	n.m.warnOf(n, f)
+	n.meet(r)
+	return nil
+}
+
+func (m *Manager) meetRequest(f facts, newID string, isNew bool) *wire.Request {
+	uptime, founding := int64(-1), ""
+	if f.uptime >= 0 {
+		uptime = f.uptime.Milliseconds()
+	}
+	if isNew {
+		founding = "new"
+	}
+	return &wire.Request{
+		Script: meetScript,
+		Keys:   []string{m.markerKey},
+		Args: []string{
+			f.runID, strconv.FormatInt(uptime, 10), newID, founding,
+			strconv.FormatInt(time.Duration(m.longest.Load()).Milliseconds(), 10),
+		},
+	}
+}
+
+// meet takes the marker's word on whether the node votes.
+func (n *node) meet(r wire.Reply) {
+	if len(r.Items) != 4 {
+		return
+	}
+	id := r.Items[0].Text
+	if id == "" {
+		n.ballot.Store(&ballot{why: errUndecided})
+		return
+	}
+	n.m.known.Store(true)
+	longest := n.m.longer(time.Duration(r.Items[3].Int) * time.Millisecond)
+	b := &ballot{id: id, from: time.Now()}
+	if since := r.Items[1].Int; since > 0 {
+		age := time.Duration(r.Items[2].Int-since) * time.Millisecond
+		b.from = b.from.Add(longest - age)
+	}
+	n.ballot.Store(b)
+	n.m.checkTwins()
+}
+
+// meeting receives a marker asked for or written over the stream.
+type meeting struct{ n *node }
+
+// Receive implements wire.Receiver.
+func (v meeting) Receive(_ int, r wire.Reply) {
+	if r.Err == nil {
+		v.n.meet(r)
+		v.n.m.settleMarkers()
+	}
+	v.n.m.noteNode()
+}
+
+// settleMarkers decides about nodes without a marker.
+//
+//	a marker was ever seen         they have lost theirs: quarantine
+//	a majority is here, none has   a new deployment: they vote at once
+//	otherwise                      wait for more nodes
+func (m *Manager) settleMarkers() {
+	m.markers.Lock()
+	defer m.markers.Unlock()
+	var bare []*node
+	waiting := 0
+	for _, n := range m.nodes {
+		b := n.ballot.Load()
+		switch {
+		case n.many:
+		case b == nil && !n.tried.Load():
+			waiting++
+		case b != nil && b.why == errUndecided: //nolint:errorlint // our own
+			bare = append(bare, n)
+		}
+	}
+	known := m.known.Load()
+	if len(bare) == 0 || !known && (waiting > 0 && !m.patienceOver.Load() || len(bare)+m.manyCount() < quorumOf(len(m.nodes))) {
+		return
+	}
+	for _, n := range bare {
+		n.mark(!known)
+	}
+}
+
+// mark writes a marker on a node that has none.
+func (n *node) mark(isNew bool) {
+	f := facts{uptime: -1}
+	if p := n.server.Load(); p != nil && !n.flushed.Load() {
+		f = *p
+	}
+	n.ballot.Store(&ballot{why: errForgot})
+	n.send(time.Now(), wire.Call{Req: n.m.meetRequest(f, rand.Text(), isNew), To: meeting{n}})
+}
+
+// forgot handles a node that answered without the marker we know.
+func (m *Manager) forgot(n *node) {
+	b := n.ballot.Load()
+	if b == nil || b.id == "" || !n.ballot.CompareAndSwap(b, &ballot{why: errForgot}) {
+		return // being dealt with
+	}
+	n.flushed.Store(true) // without a restart, so its data may have gone just now
+	m.nodeDown(n, errForgot)
+	n.send(time.Now(), wire.Call{Req: m.meetRequest(facts{uptime: -1}, "", false), To: meeting{n}})
+}
+
+// longer raises the longest TTL known.
+func (m *Manager) longer(ttl time.Duration) time.Duration {
+	for {
+		known := m.longest.Load()
+		if int64(ttl) <= known {
+			return time.Duration(known)
+		}
+		if m.longest.CompareAndSwap(known, int64(ttl)) {
+			return ttl
+		}
+	}
+}
+
+// lengthen tells the nodes of a TTL longer than any before, in front of the
+// command that uses it.
+func (m *Manager) lengthen(ttl time.Duration) {
+	if int64(ttl) <= m.longest.Load() {
+		return
+	}
+	m.longer(ttl)
+	now := time.Now()
+	for _, n := range m.nodes {
+		if !n.many {
+			n.send(now, wire.Call{Req: m.meetRequest(facts{uptime: -1}, "", false), To: heardOf{}})
+		}
+	}
+}
+
+// heardOf ignores the answer: a node that misses a longer TTL is told again
+// when it is met.
+type heardOf struct{}
+
+// Receive implements wire.Receiver.
+func (heardOf) Receive(int, wire.Reply) {}
+
+// checkTwins takes the vote from a server that is in the list twice.
+func (m *Manager) checkTwins() {
+	if _, twin := m.twins(); twin != nil {
+		twin.ballot.Store(&ballot{why: errSameServer})
+	}
+}
+
+func (m *Manager) twins() (first, second *node) {
+	seen := map[string]*node{}
+	for _, n := range m.nodes {
+		f := n.server.Load()
+		if f == nil || f.runID == "" {
+			continue
+		}
+		if other := seen[f.runID]; other != nil {
+			return other, n
+		}
+		seen[f.runID] = n
+	}
+	return nil, nil
+}
+
+// warnOf says once what makes a server unfit.
+func (m *Manager) warnOf(n *node, f facts) {
+	if f.evicts() && !n.warned.Swap(true) {
+		m.cfg.Logger.Warn("dlm: server may evict lock keys; set maxmemory-policy noeviction", "node", n.name, "maxmemory-policy", f.eviction)
+	}
+}
+
+var errReplica = errors.New("is a replica: name the primary")

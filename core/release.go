@@ -1,0 +1,189 @@
+package core
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/market-intel-brain/dlm/core/internal/wire"
+)
+
+// Release gives the lock up, to the next local caller or in Redis, and wakes
+// whoever waits for it. It works on a cancelled ctx, within NodeTimeout.
+// Calling it again, concurrently too, returns the same result.
+//
+// ErrExpired: the lease had run out before; nobody else's key was touched.
+// ErrNotOwner: it had, and another owner holds the key. ErrNotReleased: too few
+// nodes confirmed; the release is repeated on those that come back, and the
+// lease ends in any case.
+func (l *Lock) Release(ctx context.Context) error {
+	if l == nil {
+		return lockError("release", "", ErrNotOwner)
+	}
+	l.release.Do(func() {
+		l.err = l.m.release(ctx, l)
+		close(l.freed)
+	})
+	<-l.freed
+	return l.err
+}
+
+func (m *Manager) release(_ context.Context, l *Lock) error {
+	now := time.Now()
+	expired := l.lease.expireAt(now) || l.ctx.lostAlready()
+	l.cancel(nil)
+	if !expired && m.handOver(l, now) {
+		m.released(l, now, nil)
+		return nil
+	}
+	err := m.giveBack(l, now, expired)
+	m.released(l, now, err)
+	return err
+}
+
+func (c *lockContext) lostAlready() bool { return context.Cause(c.Context) == ErrLost } //nolint:errorlint // set by us
+
+// giveBack ends the lease in Redis.
+func (m *Manager) giveBack(l *Lock, now time.Time, expired bool) error {
+	s := l.lease
+	s.end()
+	m.keeper.forget(s)
+	requeue := ""
+	if !expired {
+		requeue = m.requeueName(l.gate)
+	}
+	r := m.sendReleases(s, now, requeue)
+	r.wait(m)
+	m.vacate(l.gate, l, r.queued())
+	return r.verdict(m, s, expired)
+}
+
+// farewell counts the answers to one release.
+type farewell struct {
+	done chan struct{}
+	need int
+	home int // index of the node whose answer is waited for too; -1: none
+
+	mu       sync.Mutex
+	codes    []farewellCode // guarded by mu
+	released int            // guarded by mu
+	pending  int            // guarded by mu
+}
+
+type farewellCode struct {
+	told     bool // answered or failed
+	answered bool
+	code     int64
+	err      error
+}
+
+func (m *Manager) sendReleases(s *lease, now time.Time, requeue string) *farewell {
+	f := &farewell{
+		done: make(chan struct{}, 1), need: quorumOf(len(m.nodes)),
+		codes: make([]farewellCode, len(m.nodes)), pending: len(m.nodes), home: -1,
+	}
+	home := m.home(s.names)
+	if requeue != "" {
+		f.home = home.index
+	}
+	until := now.Add(s.ttl)
+	plain := m.releaseRequest(s.debt(), "", false)
+	for _, n := range m.nodes {
+		req := plain
+		if n.many || n == home && requeue != "" {
+			req = m.releaseRequest(s.debt(), m.requeueOn(n, home, requeue), n.many)
+		}
+		n.send(now, wire.Call{Req: req, To: &settleRelease{n: n, d: s.debt(), until: until, to: f}, Force: true})
+	}
+	return f
+}
+
+func (m *Manager) requeueOn(n, home *node, requeue string) string {
+	if n == home {
+		return requeue
+	}
+	return ""
+}
+
+// Receive implements wire.Receiver.
+func (f *farewell) Receive(index int, r wire.Reply) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.codes[index] = farewellCode{told: true, answered: r.Err == nil, code: r.Int, err: r.Err}
+	f.pending--
+	if r.Err == nil && r.Int > 0 {
+		f.released++
+	}
+	if f.released >= f.need && (f.home < 0 || f.codes[f.home].told) || f.pending == 0 {
+		select {
+		case f.done <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (f *farewell) wait(m *Manager) {
+	timer := m.timers.get(m.cfg.NodeTimeout)
+	defer m.timers.put(timer)
+	select {
+	case <-f.done:
+	case <-timer.C:
+	}
+}
+
+// queued reports that another process was woken and this one put behind it.
+func (f *farewell) queued() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.home >= 0 && f.codes[f.home].answered && f.codes[f.home].code == 1
+}
+
+// verdict reads the answers.
+//
+//	released by a majority                         nil
+//	a majority can no longer have been ours        ErrExpired, ErrNotOwner when another's was seen
+//	confirmed gone by a majority                   nil
+//	otherwise                                      ErrNotReleased
+func (f *farewell) verdict(m *Manager, s *lease, expired bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var (
+		ours, confirmed, others int
+		nodes                   []NodeError
+	)
+	for i, c := range f.codes {
+		switch {
+		case !c.answered:
+			err := c.err
+			if err == nil {
+				err = &timeoutAfter{m.cfg.NodeTimeout}
+			}
+			nodes = append(nodes, NodeError{m.nodes[i].name, err})
+			if s.holds[i] {
+				ours++
+			}
+		case c.code > 0:
+			ours++
+			confirmed++
+		default:
+			confirmed++
+			if c.code < 0 {
+				others++
+			}
+		}
+	}
+	switch {
+	case f.released >= f.need && !expired:
+		return nil
+	case expired || ours < f.need:
+		if others > 0 {
+			return lockError("release", s.key, ErrExpired, ErrNotOwner)
+		}
+		return lockError("release", s.key, ErrExpired)
+	case confirmed >= f.need:
+		return nil
+	}
+	return lockError("release", s.key, ErrNotReleased, &QuorumError{Need: f.need, Got: confirmed, Nodes: nodes})
+}

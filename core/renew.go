@@ -1,0 +1,313 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/market-intel-brain/dlm/core/internal/wire"
+)
+
+// Extend adds by to what is left of the lease.
+//
+// ErrExpired: the lease is over, and is not taken again even if the key is free.
+// ErrNotOwner: another owner has the key. ErrNoQuorum: too few nodes answered;
+// the lock is held until the Until it had before.
+func (l *Lock) Extend(ctx context.Context, by time.Duration) error {
+	return l.lengthen(ctx, "extend", by, true)
+}
+
+// Renew resets the lease to ttl, counted from the start of the call. A shorter
+// TTL than what is left shortens it. Errors as of Extend.
+func (l *Lock) Renew(ctx context.Context, ttl time.Duration) error {
+	return l.lengthen(ctx, "renew", ttl, false)
+}
+
+func (l *Lock) lengthen(ctx context.Context, op string, d time.Duration, add bool) error {
+	if l == nil {
+		return lockError(op, "", ErrNotOwner)
+	}
+	if err := l.m.renewOne(ctx, l, d, add); err != nil {
+		return lockError(op, l.Key(), err)
+	}
+	l.m.observe(ctx, Event{Kind: EventRenewed, Key: l.Key(), Owner: l.Owner(), FencingToken: l.token})
+	return nil
+}
+
+func (m *Manager) renewOne(ctx context.Context, l *Lock, d time.Duration, add bool) error {
+	if err := ctx.Err(); err != nil {
+		return causes{context.Cause(ctx), err}
+	}
+	now := time.Now()
+	if l.ctx.Err() != nil && l.ctx.lostAlready() {
+		return ErrExpired
+	}
+	s := l.lease
+	ttl, err := s.newTTL(l, now, d, add, m.cfg.DriftFactor)
+	if err != nil {
+		return err
+	}
+	m.lengthen(ttl)
+	r := m.newRenewal(now, []*lease{s})
+	r.ttls[0] = ttl
+	r.send()
+	r.wait(ctx)
+	return r.result(0)
+}
+
+// newTTL checks what is asked for. A shorter lease is relied upon no longer
+// than it will last, whatever becomes of the call.
+func (l *lease) newTTL(holder *Lock, now time.Time, d time.Duration, add bool, drift float64) (time.Duration, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over || l.lock != holder {
+		return 0, causes{ErrNotOwner, ErrExpired}
+	}
+	ttl := d
+	if add {
+		ttl = l.expires.Sub(now) + d
+	}
+	if d <= 0 || ttl < time.Millisecond || ttl > maxTTL || ttl <= driftOf(ttl, drift) {
+		return 0, fmt.Errorf("%w: %v: the lease must stay between 1ms, or the clock drift allowance, and %v", ErrInvalid, d, maxTTL)
+	}
+	if shorter := now.Add(ttl - driftOf(ttl, drift)); shorter.Before(l.until) {
+		l.until, l.expires, l.shortened = shorter, now.Add(ttl), now
+	}
+	return ttl, nil
+}
+
+// maxBatch is how many leases one renewal command carries.
+const maxBatch = 100
+
+func (m *Manager) renewAll(now time.Time, leases []*lease) {
+	for len(leases) > 0 {
+		n := min(len(leases), maxBatch)
+		r := m.newRenewal(now, leases[:n:n])
+		for i, l := range r.leases {
+			r.ttls[i] = l.renewalTTL()
+		}
+		r.send()
+		leases = leases[n:]
+	}
+}
+
+// renewalTTL is the TTL of the lock whose turn it is.
+func (l *lease) renewalTTL() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.renewal
+}
+
+// renewal is one command to all nodes that renews a batch of leases.
+type renewal struct {
+	m      *Manager
+	start  time.Time
+	leases []*lease
+	ttls   []time.Duration
+	done   chan struct{}
+
+	mu     sync.Mutex
+	counts []tally     // per lease. Guarded by mu
+	gone   [][]*node   // nodes that had lost it, until a majority confirms. Guarded by mu
+	nodes  []NodeError // that failed. Guarded by mu
+	left   int         // nodes to answer. Guarded by mu
+}
+
+// tally is what the nodes said of one lease.
+type tally struct{ renewed, gone, others int }
+
+func (m *Manager) newRenewal(now time.Time, leases []*lease) *renewal {
+	return &renewal{
+		m: m, start: now, leases: leases, ttls: make([]time.Duration, len(leases)),
+		counts: make([]tally, len(leases)), gone: make([][]*node, len(leases)),
+		done: make(chan struct{}, 1), left: len(m.nodes),
+	}
+}
+
+func (r *renewal) send() {
+	var shared *wire.Request
+	for _, n := range r.m.nodes {
+		if n.many {
+			r.sendEach(n)
+			continue
+		}
+		if shared == nil {
+			shared = r.request(0, len(r.leases))
+		}
+		n.send(r.start, wire.Call{Req: shared, To: r})
+	}
+}
+
+// sendEach renews one by one where the keys live in different slots.
+func (r *renewal) sendEach(n *node) {
+	g := &gather{to: r, items: make([]wire.Reply, len(r.leases)), left: len(r.leases)}
+	for i := range r.leases {
+		n.send(r.start, wire.Call{Req: r.request(i, i+1), To: gatherOne{g, i}})
+	}
+}
+
+func (r *renewal) request(from, to int) *wire.Request {
+	req := &wire.Request{
+		Script: renewScript,
+		Keys:   make([]string, 0, to-from),
+		Args:   make([]string, 0, 2*(to-from)),
+	}
+	for i := from; i < to; i++ {
+		req.Keys = append(req.Keys, r.leases[i].names.lock)
+		req.Args = append(req.Args, r.leases[i].owner, strconv.FormatInt(r.ttls[i].Milliseconds(), 10))
+	}
+	return req
+}
+
+// Receive implements wire.Receiver.
+func (r *renewal) Receive(index int, reply wire.Reply) {
+	n := r.m.nodes[index]
+	if reply.Err == nil && len(reply.Items) != len(r.leases) {
+		reply.Err = fmt.Errorf("answered for %d locks of %d", len(reply.Items), len(r.leases))
+	}
+	if reply.Err != nil {
+		n.failed(reply.Err)
+	} else {
+		n.answered()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left--
+	if reply.Err != nil {
+		r.nodes = append(r.nodes, NodeError{n.name, reply.Err})
+	} else {
+		for i := range reply.Items {
+			r.count(i, n, reply.Items[i].Int)
+		}
+	}
+	if r.left == 0 || len(r.leases) == 1 && r.verdict(0) != undecided {
+		select {
+		case r.done <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (r *renewal) verdict(i int) verdict {
+	return decide(len(r.m.nodes), r.counts[i].renewed, r.counts[i].gone+r.counts[i].others)
+}
+
+// count takes one node's word on one lease, and acts when a majority has spoken:
+// the lease is renewed, and nodes that had lost it may hold it again; or it is
+// lost. mu is held.
+func (r *renewal) count(i int, n *node, code int64) {
+	l, c := r.leases[i], &r.counts[i]
+	before := r.verdict(i)
+	switch {
+	case code == 1:
+		c.renewed++
+		l.joined(n)
+	case code == 0:
+		c.gone++
+		l.left(n)
+		r.gone[i] = append(r.gone[i], n)
+	default:
+		c.others++
+		l.left(n)
+	}
+	now := r.verdict(i)
+	if now == won {
+		if before != won {
+			l.renewed(r.start, r.ttls[i])
+		}
+		for _, n := range r.gone[i] {
+			l.topUp(time.Now(), n)
+		}
+		r.gone[i] = nil
+	}
+	if now == lostVote && before != lostVote {
+		l.lose()
+	}
+}
+
+// renewed moves the validity on, unless the lease was shortened after the
+// renewal was sent: the nodes then have the shorter one.
+func (l *lease) renewed(start time.Time, ttl time.Duration) {
+	l.mu.Lock()
+	if !l.over && !start.Before(l.shortened) {
+		l.setExpiry(start, ttl)
+	}
+	l.mu.Unlock()
+	l.m.keeper.watch(l)
+}
+
+func (r *renewal) wait(ctx context.Context) {
+	timer := r.m.timers.get(r.m.cfg.NodeTimeout)
+	defer r.m.timers.put(timer)
+	select {
+	case <-r.done:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func (r *renewal) result(i int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch r.verdict(i) {
+	case won:
+		return nil
+	case lostVote:
+		if r.counts[i].others > 0 {
+			return causes{ErrExpired, ErrNotOwner}
+		}
+		return ErrExpired
+	}
+	nodes := append([]NodeError(nil), r.nodes...)
+	if r.left > 0 {
+		nodes = append(nodes, NodeError{fmt.Sprintf("%d more", r.left), &timeoutAfter{r.m.cfg.NodeTimeout}})
+	}
+	return &QuorumError{Need: quorumOf(len(r.m.nodes)), Got: r.counts[i].renewed, Nodes: nodes}
+}
+
+// gather joins the answers of a node that was asked lease by lease.
+type gather struct {
+	to *renewal
+
+	mu    sync.Mutex
+	items []wire.Reply // guarded by mu
+	left  int          // guarded by mu
+	err   error        // guarded by mu
+}
+
+type gatherOne struct {
+	g *gather
+	i int
+}
+
+// Receive implements wire.Receiver.
+func (o gatherOne) Receive(index int, reply wire.Reply) {
+	g := o.g
+	g.mu.Lock()
+	if reply.Err != nil {
+		g.err = reply.Err
+	} else if len(reply.Items) == 1 {
+		g.items[o.i] = reply.Items[0]
+	}
+	g.left--
+	last := g.left == 0
+	g.mu.Unlock()
+	if last {
+		g.to.Receive(index, wire.Reply{Err: g.err, Items: g.items})
+	}
+}
+
+// topUpAll asks the nodes that do not hold a lease to hold it. The majority that
+// granted or last renewed it is within its validity.
+func (m *Manager) topUpAll(now time.Time, l *lease) {
+	for _, n := range m.nodes {
+		l.mu.Lock()
+		missing := !l.holds[n.index]
+		l.mu.Unlock()
+		if missing {
+			l.topUp(now, n)
+		}
+	}
+}

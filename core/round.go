@@ -1,0 +1,298 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/market-intel-brain/dlm/core/internal/wire"
+)
+
+// answer is what one node said in a round.
+type answer uint8
+
+const (
+	unasked  answer = iota
+	asked           // no answer yet
+	granted         // the node holds our lock
+	refused         // the node holds somebody else's
+	failed          // it cannot hold ours: not sent, or refused with an error
+	unknown         // sent, no usable answer: it may hold ours
+	amnesiac        // it answered without the data we know it by
+)
+
+// round is one attempt to take one lock on a majority.
+type round struct {
+	m     *Manager
+	lease *lease
+	start time.Time
+	done  chan struct{} // signalled, at most once per ask, when the asked nodes have decided
+
+	mu      sync.Mutex
+	votes   []vote // guarded by mu
+	yes, no int    // guarded by mu
+	pending int    // asked and not answered. Guarded by mu
+	over    bool   // decided or given up: answers are late from here on. Guarded by mu
+	success bool   // guarded by mu
+	room    [5]vote
+}
+
+type vote struct {
+	answer answer
+	token  uint64
+	left   time.Duration // of the holder's lease, when refused
+	err    error
+}
+
+func (m *Manager) newRound(l *lease) *round {
+	r := &round{m: m, lease: l, start: time.Now(), done: make(chan struct{}, 1)}
+	if len(m.nodes) <= len(r.room) {
+		r.votes = r.room[:len(m.nodes)]
+	} else {
+		r.votes = make([]vote, len(m.nodes))
+	}
+	return r
+}
+
+// ask sends the acquire to the nodes that were not asked yet, all of them or
+// the one given, and waits until they have decided, NodeTimeout is over or ctx
+// is done. register is this process' name for the queue on home.
+func (r *round) ask(ctx context.Context, only, home *node, register string) {
+	plain := r.request("")
+	for _, n := range r.m.nodes {
+		if only != nil && n != only {
+			continue
+		}
+		req := plain
+		if n == home && register != "" {
+			req = r.request(register)
+		}
+		r.askNode(n, req)
+	}
+	r.await(ctx, only != nil)
+}
+
+func (r *round) askNode(n *node, req *wire.Request) {
+	r.mu.Lock()
+	if r.over || r.votes[n.index].answer != unasked {
+		r.mu.Unlock()
+		return
+	}
+	b := n.ballot.Load()
+	if err := b.refusal(r.start); err != nil {
+		r.count(n.index, vote{answer: failed, err: err})
+		r.mu.Unlock()
+		return
+	}
+	r.votes[n.index].answer = asked
+	r.pending++
+	r.mu.Unlock()
+	n.send(r.start, wire.Call{Req: req, Tail: n.tail(b), To: r, Abandoned: r.isOver})
+}
+
+func (r *round) request(register string) *wire.Request {
+	l := r.lease
+	return &wire.Request{
+		Script: acquireScript,
+		Keys:   []string{l.names.lock, l.names.fence, l.names.queue},
+		Args: []string{
+			l.owner, strconv.FormatInt(l.ttl.Milliseconds(), 10),
+			strconv.FormatUint(l.token, 10), turnsText, l.record, register,
+		},
+	}
+}
+
+func (r *round) isOver() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.over && !r.success
+}
+
+// Receive implements wire.Receiver.
+func (r *round) Receive(index int, reply wire.Reply) {
+	n := r.m.nodes[index]
+	v := readVote(reply)
+	switch v.answer {
+	case failed, unknown:
+		n.failed(reply.Err)
+	case amnesiac:
+		n.answered()
+		r.m.forgot(n)
+	default:
+		n.answered()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending--
+	if r.over {
+		r.late(n, v)
+		return
+	}
+	r.count(index, v)
+}
+
+func readVote(reply wire.Reply) vote {
+	switch {
+	case reply.Err != nil && (errors.Is(reply.Err, wire.ErrNotSent) || serverRefused(reply.Err)):
+		return vote{answer: failed, err: reply.Err}
+	case reply.Err != nil:
+		return vote{answer: unknown, err: reply.Err}
+	case reply.Int > 0:
+		return vote{answer: granted, token: uint64(reply.Int)} //nolint:gosec // positive
+	case reply.Int < 0:
+		return vote{answer: refused, left: time.Duration(-1-reply.Int) * time.Millisecond}
+	}
+	return vote{answer: amnesiac, err: errForgot}
+}
+
+var errForgot = errors.New("has lost its data since it was met: it does not vote until the longest lease is over")
+
+// count adds an answer in time. mu is held.
+func (r *round) count(index int, v vote) {
+	r.votes[index] = v
+	if v.answer == granted {
+		r.yes++
+	} else {
+		r.no++
+	}
+	if decide(len(r.votes), r.yes, r.no) != undecided || r.pending == 0 {
+		r.signal()
+	}
+}
+
+func (r *round) signal() {
+	select {
+	case r.done <- struct{}{}:
+	default:
+	}
+}
+
+// late hands what a successful round learns after its end to its lease. What a
+// lost round left behind is cleaned up by the release that is already on its
+// way behind the acquire. mu is held.
+func (r *round) late(n *node, v vote) {
+	r.votes[n.index] = v
+	if r.success && v.answer == granted {
+		r.lease.joined(n)
+	}
+}
+
+// await returns when the asked nodes have decided.
+func (r *round) await(ctx context.Context, one bool) {
+	timer := r.m.timers.get(r.m.cfg.NodeTimeout)
+	defer r.m.timers.put(timer)
+	for {
+		if r.settled(one) {
+			return
+		}
+		select {
+		case <-r.done:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *round) settled(one bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pending == 0 || !one && decide(len(r.votes), r.yes, r.no) != undecided
+}
+
+// granted reports one node's answer so far.
+func (r *round) said(n *node) vote {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.votes[n.index]
+}
+
+// finish closes the round: on success the lease is told which nodes hold it,
+// otherwise everything that may have been taken is released.
+func (r *round) finish(success bool) {
+	r.mu.Lock()
+	r.over, r.success = true, success
+	var clean []*node
+	for i, v := range r.votes {
+		switch {
+		case success && v.answer == granted:
+			r.lease.joined(r.m.nodes[i])
+		case !success && (v.answer == granted || v.answer == asked || v.answer == unknown):
+			clean = append(clean, r.m.nodes[i])
+		}
+	}
+	r.mu.Unlock()
+	now := time.Now()
+	for _, n := range clean {
+		r.m.sendRelease(n, now, r.lease.debt(), now.Add(r.lease.ttl), "", nil)
+	}
+}
+
+// outcome is a finished round in the terms of its caller.
+type outcome struct {
+	ok         bool
+	contention bool
+	left       time.Duration // of the holder's lease
+	err        error         // for a round that was not won
+}
+
+// conclude reads the votes of a lost round.
+func (r *round) conclude() outcome {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var (
+		o                  outcome
+		refusals, failures int
+		nodes              []NodeError
+	)
+	for i, v := range r.votes {
+		switch v.answer {
+		case unasked, granted:
+		case refused:
+			refusals++
+			o.left = max(o.left, v.left)
+		case asked:
+			if time.Since(r.start) < r.m.cfg.NodeTimeout {
+				continue // the caller left; the node has done nothing wrong
+			}
+			failures++
+			nodes = append(nodes, NodeError{r.m.nodes[i].name, r.timeout()})
+		default:
+			failures++
+			nodes = append(nodes, NodeError{r.m.nodes[i].name, v.err})
+		}
+	}
+	contention, outage := blame(len(r.votes), refusals, failures)
+	if refusals+failures == 0 {
+		contention = true // a vote split among contenders that have let go since
+	}
+	o.contention = contention
+	o.err = r.reason(contention, outage, nodes)
+	return o
+}
+
+func (r *round) reason(contention, outage bool, nodes []NodeError) error {
+	var errs causes
+	if contention {
+		errs = append(errs, ErrNotAcquired)
+	}
+	if outage {
+		errs = append(errs, &QuorumError{Need: quorumOf(len(r.votes)), Got: r.yes, Nodes: nodes})
+	}
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errs
+}
+
+func (r *round) timeout() error { return &timeoutAfter{r.m.cfg.NodeTimeout} }
+
+// timeoutAfter is a node that did not answer in time.
+type timeoutAfter struct{ d time.Duration }
+
+func (e *timeoutAfter) Error() string { return fmt.Sprintf("no answer within %v", e.d) }
+func (e *timeoutAfter) Timeout() bool { return true }

@@ -1,0 +1,35 @@
+package core
+
+import (
+	_ "embed"
+
+	"github.com/market-intel-brain/dlm/core/internal/wire"
+)
+
+var (
+	//go:embed lua/acquire.lua
+	acquireSource string
+	//go:embed lua/raise.lua
+	raiseSource string
+	//go:embed lua/release.lua
+	releaseSource string
+	//go:embed lua/renew.lua
+	renewSource string
+	//go:embed lua/inspect.lua
+	inspectSource string
+	//go:embed lua/meet.lua
+	meetSource string
+)
+
+var (
+	acquireScript = wire.NewScript(acquireSource)
+	raiseScript   = wire.NewScript(raiseSource)
+	releaseScript = wire.NewScript(releaseSource)
+	renewScript   = wire.NewScript(renewSource)
+	inspectScript = wire.NewScript(inspectSource)
+	meetScript    = wire.NewScript(meetSource)
+)
+
+// hotScripts are loaded on every new connection, so that the first lock on it
+// needs no second round trip.
+var hotScripts = []*wire.Script{acquireScript, releaseScript, renewScript, raiseScript, inspectScript}

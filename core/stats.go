@@ -1,0 +1,116 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// counters are the Manager's, updated without a lock.
+type counters struct {
+	acquired, handedOver, refused, released, lost, timeouts, deadlocks atomic.Uint64
+}
+
+// Stats are the counters since New.
+func (m *Manager) Stats() Stats {
+	m.mu.Lock()
+	held := len(m.held)
+	m.mu.Unlock()
+	c := &m.counters
+	s := Stats{
+		Held: held, Waiting: int(m.waiting.Load()),
+		Acquired: c.acquired.Load(), HandedOver: c.handedOver.Load(), Refused: c.refused.Load(),
+		Released: c.released.Load(), Lost: c.lost.Load(), Timeouts: c.timeouts.Load(),
+		Deadlocks: c.deadlocks.Load(), Quorum: quorumOf(len(m.nodes)),
+	}
+	now := time.Now()
+	for _, n := range m.nodes {
+		s.Nodes = append(s.Nodes, NodeStats{
+			Node: n.name, Commands: n.wire.Commands(), Errors: n.errors.Load(),
+			Voting: n.ballot.Load().refusal(now) == nil && !n.down.Load(),
+		})
+	}
+	return s
+}
+
+func (m *Manager) isClosed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.closed
+}
+
+var errEmptyKey = fmt.Errorf("%w: empty key", ErrInvalid)
+
+func isNotLocked(err error) bool { return errors.Is(err, ErrNotLocked) }
+
+func (m *Manager) observe(ctx context.Context, e Event) {
+	if m.cfg.Observer != nil {
+		m.cfg.Observer.Observe(ctx, e)
+	}
+}
+
+// acquired enters a lock in the books.
+func (m *Manager) acquired(l *Lock, w *waiter) {
+	m.counters.acquired.Add(1)
+	kind := EventAcquired
+	if l.token != l.lease.token {
+		m.counters.handedOver.Add(1)
+		kind = EventHandedOver
+	}
+	m.mu.Lock()
+	m.held[l] = struct{}{}
+	m.mu.Unlock()
+	m.observe(w.ctx, Event{Kind: kind, Key: l.Key(), Owner: l.Owner(), FencingToken: l.token, Duration: l.since.Sub(w.start)})
+}
+
+func (m *Manager) released(l *Lock, now time.Time, err error) {
+	m.counters.released.Add(1)
+	m.mu.Lock()
+	delete(m.held, l)
+	m.mu.Unlock()
+	m.observe(&l.ctx, Event{Kind: EventReleased, Key: l.Key(), Owner: l.Owner(), FencingToken: l.token, Duration: now.Sub(l.since), Err: err})
+}
+
+// lost takes a lock out of the books and lets the next in line compete.
+func (m *Manager) lost(l *Lock) {
+	m.counters.lost.Add(1)
+	m.mu.Lock()
+	delete(m.held, l)
+	m.mu.Unlock()
+	m.vacate(l.gate, l, false)
+	m.observe(&l.ctx, Event{Kind: EventLost, Key: l.Key(), Owner: l.Owner(), FencingToken: l.token, Duration: time.Since(l.since), Err: ErrLost})
+}
+
+// refuse makes the caller's error of a failed acquisition.
+func (m *Manager) refuse(ctx context.Context, key string, w *waiter, err error) error {
+	m.counters.refused.Add(1)
+	switch {
+	case errors.Is(err, ErrTimeout):
+		m.counters.timeouts.Add(1)
+	case errors.Is(err, ErrDeadlock):
+		m.counters.deadlocks.Add(1)
+	}
+	err = lockError("acquire", key, err)
+	m.observe(ctx, Event{Kind: EventRefused, Key: key, Duration: time.Since(w.start), Err: err})
+	return err
+}
+
+// nodeDown tells of a node's failure. The log hears of it once a second at
+// most, however often the node comes and goes.
+func (m *Manager) nodeDown(n *node, err error) {
+	m.observe(context.Background(), Event{Kind: EventNodeDown, Node: n.name, Err: err})
+	now := time.Now().UnixNano()
+	if last := n.logged.Load(); now-last > int64(time.Second) && n.logged.CompareAndSwap(last, now) {
+		n.missed.Store(true)
+		m.cfg.Logger.Warn("dlm: node failed", "node", n.name, "error", err)
+	}
+}
+
+func (m *Manager) nodeUp(n *node) {
+	m.observe(context.Background(), Event{Kind: EventNodeUp, Node: n.name})
+	if n.missed.Swap(false) {
+		m.cfg.Logger.Info("dlm: node answers again", "node", n.name)
+	}
+}

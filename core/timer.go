@@ -1,0 +1,24 @@
+package core
+
+import (
+	"sync"
+	"time"
+)
+
+// timers reuses timers: every round needs one and almost none fires.
+type timers struct{ pool sync.Pool }
+
+func (p *timers) get(d time.Duration) *time.Timer {
+	if t, ok := p.pool.Get().(*time.Timer); ok {
+		t.Reset(d)
+		return t
+	}
+	return time.NewTimer(d)
+}
+
+// put stops the timer; since Go 1.23 a stopped or reset timer's channel never
+// delivers an earlier expiry.
+func (p *timers) put(t *time.Timer) {
+	t.Stop()
+	p.pool.Put(t)
+}
