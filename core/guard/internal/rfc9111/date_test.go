@@ -44,6 +44,7 @@ func TestParseDate(t *testing.T) {
 		{"RFC 9110 §5.6.7 no such hour", "Sun, 06 Nov 1994 24:00:00 GMT", none},
 		{"RFC 9110 §5.6.7 signs", "Sun, 06 Nov +994 08:49:37 GMT", none},
 		{"RFC 9110 §5.6.7 short day name in rfc850", "Sunda, 06-Nov-94 08:49:37 GMT", none},
+		{"RFC 9110 §5.6.7 letters for a year", "Sunday, 06-Nov-9x 08:49:37 GMT", none},
 		{"RFC 3339", "1994-11-06T08:49:37Z", none},
 		{"not ASCII", "ſun, 06 Nov 1994 08:49:37 GMT", none},
 	}

@@ -112,10 +112,28 @@ func (p *Policy) freshness(status int, h http.Header, d *Directives, requested, 
 		f.Lifetime = 0
 	}
 	if !f.staleBarred {
-		f.WhileRevalidate = d.StaleWhileRevalidate.or(p.DefaultStale)
-		f.IfError = d.StaleIfError.or(p.DefaultStale)
+		silent := p.defaultStale(status, &f)
+		f.WhileRevalidate = d.StaleWhileRevalidate.or(silent)
+		f.IfError = d.StaleIfError.or(silent)
 	}
 	return f
+}
+
+// defaultStale is DefaultStale, save for responses no default applies to and
+// for those that call themselves stale from the start: "Expires: 0" is meant to
+// keep a response from being reused.
+func (p *Policy) defaultStale(status int, f *Freshness) time.Duration {
+	switch f.Source {
+	case FromSMaxAge, FromMaxAge, FromExpires:
+		if f.Lifetime == 0 {
+			return 0
+		}
+	default:
+		if !p.defaultsApply(status) {
+			return 0
+		}
+	}
+	return p.DefaultStale
 }
 
 func (d Delta) or(value time.Duration) time.Duration {
@@ -148,7 +166,7 @@ func (p *Policy) lifetime(status int, h http.Header, d *Directives, date, receiv
 	if lifetime, ok := p.heuristic(status, h, d, date, received); ok {
 		return lifetime, FromHeuristic
 	}
-	if p.DefaultLifetime > 0 && p.defaultApplies(status) {
+	if p.DefaultLifetime > 0 && p.defaultsApply(status) {
 		return p.DefaultLifetime, FromDefault
 	}
 	return 0, NoLifetime

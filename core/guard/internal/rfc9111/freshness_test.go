@@ -52,7 +52,7 @@ func TestLifetime(t *testing.T) {
 		{"default", defaults, 404, nil, time.Minute, FromDefault},
 		{"default not for errors", defaults, 500, nil, 0, NoLifetime},
 		{"default for a chosen status",
-			Policy{DefaultLifetime: time.Minute, DefaultLifetimeFor: func(s int) bool { return s == 500 }}, 500, nil, time.Minute, FromDefault},
+			Policy{DefaultLifetime: time.Minute, DefaultsFor: func(s int) bool { return s == 500 }}, 500, nil, time.Minute, FromDefault},
 		{"RFC 9111 §5.2.2.4 no default for no-cache", defaults, 200, []string{"Cache-Control", "no-cache"}, 0, FromDefault},
 	}
 	for _, tt := range tests {
@@ -117,6 +117,11 @@ func TestState(t *testing.T) {
 		{"RFC 5861 §4 after §3", Policy{}, "max-age=5, stale-while-revalidate=5, stale-if-error=10", at(14), StaleIfError},
 		{"default window", stale, "max-age=5", at(14), StaleWhileRevalidate},
 		{"a window of its own wins over the default", stale, "max-age=5, stale-while-revalidate=0", at(14), StaleIfError},
+		{"no default window for what is stale from the start", stale, "max-age=0", at(1), Expired},
+		{"RFC 5861 §3 but for its own", stale, "max-age=0, stale-while-revalidate=5", at(1), StaleWhileRevalidate},
+		{"no default window for a malformed lifetime", stale, "max-age=x", at(1), Expired},
+		{"default window of a silent response", stale, "", at(1), StaleWhileRevalidate},
+		{"default window only where defaults apply", Policy{DefaultStale: time.Hour, DefaultsFor: func(int) bool { return false }}, "", at(1), Expired},
 		{"RFC 9111 §4.2.4 must-revalidate", stale, "max-age=5, must-revalidate, stale-if-error=10", at(6), Expired},
 		{"RFC 9111 §4.2.4 proxy-revalidate", stale, "max-age=5, proxy-revalidate", at(6), Expired},
 		{"RFC 9111 §5.2.2.10 s-maxage", stale, "s-maxage=5, stale-while-revalidate=10", at(6), Expired},
@@ -164,6 +169,18 @@ func BenchmarkState(b *testing.B) {
 	for b.Loop() {
 		if s.State(now) != StaleWhileRevalidate {
 			b.Fatal("not stale")
+		}
+	}
+}
+
+func BenchmarkDescribe(b *testing.B) {
+	h := fields("Cache-Control", "public, max-age=60, stale-while-revalidate=30", "Date", date(0), "Etag", `"x"`,
+		"Last-Modified", date(-time.Hour), "Vary", "Accept-Encoding, Origin")
+	var p Policy
+	b.ReportAllocs()
+	for b.Loop() {
+		if s := p.Describe(200, h, epoch, epoch); s.Lifetime != time.Minute {
+			b.Fatal(s.Lifetime)
 		}
 	}
 }

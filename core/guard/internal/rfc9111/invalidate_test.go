@@ -49,6 +49,27 @@ func TestInvalidates(t *testing.T) {
 	}
 }
 
+func TestSameOrigin(t *testing.T) {
+	tests := []struct {
+		name, a, b string
+		want       bool
+	}{
+		{"RFC 9110 §4.2.1 default port of http", "http://a/", "HTTP://A:80/", true},
+		{"RFC 9110 §4.2.2 default port of https", "https://a/", "https://a:443/", true},
+		{"RFC 9110 §4.3.1 the other's default port", "http://a/", "http://a:443/", false},
+		{"RFC 9110 §4.3.1 scheme without default port", "x://a/", "x://a:1/", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a, err := url.Parse(tt.a)
+			require.NoError(t, err)
+			b, err := url.Parse(tt.b)
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, sameOrigin(a, b))
+		})
+	}
+}
+
 func FuzzInvalidates(f *testing.F) {
 	for _, seed := range []string{"/c", "//x/y", "https:c", "https://example.com:443", "\x00", "?", "#"} {
 		f.Add(seed)

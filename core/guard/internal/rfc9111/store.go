@@ -13,12 +13,13 @@ type Policy struct {
 	Targets []string
 	// DefaultLifetime applies to responses that say nothing about freshness.
 	DefaultLifetime time.Duration
-	// DefaultLifetimeFor narrows the status codes DefaultLifetime applies to.
-	// Nil: HeuristicallyCacheable.
-	DefaultLifetimeFor func(status int) bool
 	// DefaultStale applies to responses that say nothing about being served
-	// stale and do not forbid it.
+	// stale, do not forbid it and have a lifetime to be stale after, their own
+	// or DefaultLifetime, which may be 0.
 	DefaultStale time.Duration
+	// DefaultsFor chooses the status codes whose silence the two defaults fill.
+	// Nil: HeuristicallyCacheable.
+	DefaultsFor func(status int) bool
 	// HeuristicMax turns on heuristic freshness and limits it. 0: off.
 	HeuristicMax time.Duration
 	// StalePastSMaxAge lets a response with s-maxage be served stale, which
@@ -222,9 +223,9 @@ func (p *Policy) refuseLifetime(_ *Exchange, s *Stored) Reason {
 	return ReasonUseless
 }
 
-func (p *Policy) defaultApplies(status int) bool {
-	if p.DefaultLifetimeFor != nil {
-		return p.DefaultLifetimeFor(status)
+func (p *Policy) defaultsApply(status int) bool {
+	if p.DefaultsFor != nil {
+		return p.DefaultsFor(status)
 	}
 	return HeuristicallyCacheable(status)
 }
