@@ -55,7 +55,7 @@ func (c *Cache[V]) openStores() {
 		c.near = s.spaceOf(c.cfg.Namespace)
 	case *Tiered:
 		c.near, far = s.near.spaceOf(c.cfg.Namespace), s.far
-		c.near.era.Store(0) // until the notices flow
+		c.near.follow(false) // until the notices flow
 	default:
 		far = s
 	}
@@ -239,9 +239,14 @@ func (c *Cache[V]) dropTagsLocal(tags []string) {
 	if c.near != nil {
 		c.near.dropTags(tags)
 	}
+	c.forgetFlights()
+}
+
+// forgetFlights lets nobody join what is under way.
+func (c *Cache[V]) forgetFlights() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	clear(c.flights)
-	c.mu.Unlock()
 }
 
 // Memoize turns fetch into a function that is looked up by its argument.

@@ -31,18 +31,13 @@ func (c *Cache[V]) follow(far Store) {
 		return
 	}
 	c.news.announce = a.announce
-	var eras uint64
 	c.news.stop = a.follow(
 		func(ch change) { c.hear(ch, a.id()) },
 		func(live bool) { // calls do not overlap
 			c.news.on.Store(live)
-			if c.near == nil {
-				return
-			}
-			if eras++; live {
-				c.near.era.Store(eras)
-			} else {
-				c.near.era.Store(0)
+			c.forgetFlights() // a purge may have been missed
+			if c.near != nil {
+				c.near.follow(live)
 			}
 		},
 	)

@@ -58,7 +58,7 @@ func (m *Memory) spaceOf(namespace string) *space {
 	s, ok := m.spaces[namespace]
 	if !ok {
 		s = &space{mem: m, id: uint32(len(m.spaces))}
-		s.era.Store(1)
+		s.follow(true) // until another tier says otherwise
 		m.spaces[namespace] = s
 	}
 	return s

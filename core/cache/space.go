@@ -15,7 +15,8 @@ type space struct {
 
 	// era names the unbroken run of change notices that the space is kept up to
 	// date by; 0 while there is none. A space without another tier stays in era 1.
-	era atomic.Uint64
+	era  atomic.Uint64
+	eras atomic.Uint64 // begun
 
 	stripes [256]stripe
 
@@ -66,6 +67,15 @@ func (s *space) mark(key string) mark {
 	m.gen = st.gen
 	st.mu.Unlock()
 	return m
+}
+
+// follow begins an era, or ends one.
+func (s *space) follow(live bool) {
+	if live {
+		s.era.Store(s.eras.Add(1))
+	} else {
+		s.era.Store(0)
+	}
 }
 
 // load finds a payload and says whether it is known to be current; one that is
