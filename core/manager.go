@@ -74,7 +74,10 @@ func New(cfg Config) (*Manager, error) {
 	m.stop = cancel
 	m.ends.Go(func() { m.keeper.run(ctx) })
 	for i, n := range m.nodes {
-		n.connect(list[i], cfg)
+		n.wire = n.transport(list[i], cfg)
+	}
+	for _, n := range m.nodes {
+		n.wire.Start()
 	}
 	m.awaitNodes()
 	if a, b := m.twins(); a != nil {
@@ -115,14 +118,12 @@ func (m *Manager) newNode(i int, s source) *node {
 // dialTimeout is longer than an answer takes: TLS and AUTH need round trips.
 func (m *Manager) dialTimeout() time.Duration { return max(2*m.cfg.NodeTimeout, meetTimeout) }
 
-func (n *node) connect(s source, cfg Config) {
+func (n *node) transport(s source, cfg Config) wire.Transport {
 	if n.many {
 		n.tried.Store(true)
-		n.wire = wire.NewRouted(n.pub)
-		n.m.noteNode()
-		return
+		return wire.NewRouted(n.pub)
 	}
-	n.wire = wire.NewStream(wire.Options{
+	return wire.NewStream(wire.Options{
 		Dial:    wire.Dialer(s.options, n.m.dialTimeout()),
 		Greet:   n.greet,
 		Up:      n.up,
@@ -266,9 +267,7 @@ func (m *Manager) releaseAll() error {
 
 func (n *node) close() {
 	n.ear.close()
-	if n.wire != nil {
-		n.wire.Close()
-	}
+	n.wire.Close()
 	if n.owned {
 		_ = n.pub.Close()
 	}

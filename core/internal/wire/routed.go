@@ -32,12 +32,16 @@ type Routed struct {
 // routedPatience is how long a batch may hang before senders are refused.
 const routedPatience = 500 * time.Millisecond
 
-// NewRouted starts the sender. It does not close the client.
+// NewRouted sends through client, which stays the caller's to close.
 func NewRouted(client redis.UniversalClient) *Routed {
+	return &Routed{client: client, kick: make(chan struct{}, 1), stop: func() {}}
+}
+
+// Start begins to send.
+func (r *Routed) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &Routed{client: client, kick: make(chan struct{}, 1), stop: cancel}
+	r.stop = cancel
 	r.ends.Go(func() { r.run(ctx) })
-	return r
 }
 
 // Commands is how many calls were sent.

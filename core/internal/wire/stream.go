@@ -71,13 +71,17 @@ type flight struct {
 	at   time.Time
 }
 
-// NewStream starts connecting.
+// NewStream is a stream that Start connects.
 func NewStream(opt Options) *Stream {
+	return &Stream{opt: opt, stop: func() {}, kick: make(chan struct{}, 1)}
+}
+
+// Start begins to connect. It is called once, before or after the first Send.
+func (s *Stream) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Stream{opt: opt, stop: cancel, kick: make(chan struct{}, 1)}
+	s.stop = cancel
 	s.ends.Go(func() { s.keep(ctx) })
 	s.ends.Go(func() { s.write(ctx) })
-	return s
 }
 
 // Close ends the connection and its goroutines; calls in flight fail.

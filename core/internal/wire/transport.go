@@ -42,6 +42,8 @@ type Call struct {
 
 // Transport sends calls in order: what is sent first is executed first.
 type Transport interface {
+	// Start begins to carry what is sent.
+	Start()
 	Send(now time.Time, c Call)
 	Close()
 	// Commands is how many calls were answered.
