@@ -1,0 +1,2 @@
+// Package guard takes one HTTP request through key, lock and handler.
+package guard

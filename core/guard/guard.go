@@ -1,0 +1,42 @@
+package guard
+
+import (
+	"net/http"
+)
+
+// Guard takes requests through key, lock and handler. It is safe for
+// concurrent use; one Guard may stand before any number of routes.
+type Guard struct {
+	settings
+	queue queue
+}
+
+// New returns a Guard, or an error that names every mistake in cfg.
+func New(cfg Config) (*Guard, error) {
+	s, err := cfg.settings()
+	if err != nil {
+		return nil, err
+	}
+	return &Guard{settings: s, queue: newQueue(s.MaxQueue)}, nil
+}
+
+// Close ends what the Guard runs in the background. It does not close the
+// Manager.
+func (g *Guard) Close() error { return nil }
+
+// Serve answers r, by next or without it. It is what adapters call; programs
+// use the Middleware and Wrap of an adapter.
+//
+// next runs the guarded handler, at most once, in the calling goroutine, with
+// the writer and the request it must use: the writer is w itself unless the
+// response has to be captured, and the request carries the lock's context.
+// What next returns, Serve returns. A *[Refusal] returned by Serve is a request
+// that nobody has answered yet: see [WriteRefusal]. A panic of next passes
+// through, with the lock released.
+func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request) error) error {
+	key, err := g.lockKey(r)
+	if err != nil {
+		return g.refuseKey(r, err)
+	}
+	return g.serialize(w, r, key, next)
+}

@@ -1,0 +1,87 @@
+package guard
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Routed returns a copy of r for an adapter to stamp the route parameters on
+// with SetPathValue. pattern is the route as its router writes it: /orders/:id,
+// /orders/{id} or /files/*path.
+func Routed(r *http.Request, pattern string) *http.Request {
+	var routed *http.Request
+	if r.Pattern == "" {
+		routed = r.WithContext(r.Context())
+	} else {
+		// An outer ServeMux matched this request. Its values live in a slice that
+		// a shallow copy shares, and SetPathValue would write into it.
+		routed = r.Clone(r.Context())
+	}
+	routed.Pattern = pattern
+	return routed
+}
+
+// appendRoute appends the path of a route pattern in a form in which the
+// routers agree: no method, no host, and parameters without names. A catch-all
+// is {...}, any other parameter {}.
+func appendRoute(dst []byte, pattern string) []byte {
+	start := strings.IndexByte(pattern, '/')
+	if start < 0 {
+		return dst
+	}
+	for i := start; i < len(pattern); {
+		switch c := pattern[i]; {
+		case c == '{':
+			end := bracesEnd(pattern, i)
+			dst = append(dst, bracedParam(pattern[i:end])...)
+			i = end
+		case c == '*', c == ':' && pattern[i-1] != '\\':
+			end := i + 1
+			for end < len(pattern) && pattern[end] != '/' {
+				end++
+			}
+			dst = append(dst, colonParam(c)...)
+			i = end
+		default:
+			dst = append(dst, c)
+			i++
+		}
+	}
+	return dst
+}
+
+func colonParam(c byte) string {
+	if c == '*' {
+		return "{...}"
+	}
+	return "{}"
+}
+
+// bracedParam reads {id}, {path...}, {$} of a ServeMux and {id:[0-9]+} of chi.
+func bracedParam(text string) string {
+	switch {
+	case text == "{$}":
+		return text
+	case strings.HasSuffix(text, "...}"):
+		return "{...}"
+	}
+	return "{}"
+}
+
+// bracesEnd is the index behind the brace that closes the one at i; a regular
+// expression may itself contain braces.
+func bracesEnd(pattern string, i int) int {
+	depth := 0
+	for ; i < len(pattern); i++ {
+		switch pattern[i] {
+		case '{':
+			depth++
+		case '}':
+			depth--
+		}
+		if depth == 0 {
+			return i + 1
+		}
+	}
+	return len(pattern)
+}

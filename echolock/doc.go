@@ -1,0 +1,2 @@
+// Package echolock puts a [guard.Guard] before handlers of echo v4.
+package echolock

@@ -1,0 +1,2 @@
+// Package ginlock puts a [guard.Guard] before handlers of gin.
+package ginlock

@@ -1,0 +1,104 @@
+package ginlock
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/market-intel-brain/dlm/core/guard"
+)
+
+// Middleware returns g as a middleware for router.Use, group.Use or a route's
+// own chain. A request that g answers by itself aborts the chain.
+func Middleware(g *guard.Guard) gin.HandlerFunc { return Wrap(g, (*gin.Context).Next) }
+
+// Wrap returns h behind g. A request that g answers by itself aborts the chain.
+func Wrap(g *guard.Guard, h gin.HandlerFunc) gin.HandlerFunc {
+	switch {
+	case g == nil:
+		panic("ginlock: nil *guard.Guard")
+	case h == nil:
+		panic("ginlock: nil gin.HandlerFunc")
+	}
+	return func(c *gin.Context) {
+		ran := false
+		err := g.Serve(c.Writer, request(c), func(w http.ResponseWriter, r *http.Request) error {
+			ran = true
+			run(c, w, r, h)
+			return nil
+		})
+		if err != nil {
+			_ = c.Error(err)
+			guard.WriteRefusal(c.Writer, err)
+		}
+		if !ran {
+			c.Writer.WriteHeaderNow()
+			c.Abort()
+		}
+	}
+}
+
+// KeyFunc makes a key function of one that reads the [gin.Context]. It fails
+// where no adapter of this package is on the way.
+func KeyFunc(key func(*gin.Context) (string, error)) func(*http.Request) (string, error) {
+	return func(r *http.Request) (string, error) {
+		c, ok := r.Context().Value(contextKey{}).(*gin.Context)
+		if !ok {
+			return "", errNoContext{}
+		}
+		return key(c)
+	}
+}
+
+// run lends c to h with the writer and the request of the guard.
+func run(c *gin.Context, w http.ResponseWriter, r *http.Request, h gin.HandlerFunc) {
+	outer, request := c.Writer, c.Request
+	defer func() { c.Writer, c.Request = outer, request }()
+	c.Request = r
+	if w == http.ResponseWriter(outer) {
+		h(c)
+		return
+	}
+	inner := newWriter(w)
+	c.Writer = inner
+	h(c)
+	inner.WriteHeaderNow() // c.Status(204) alone writes nothing
+}
+
+type contextKey struct{}
+
+// request is the request with its route, as the guard reads it.
+func request(c *gin.Context) *http.Request {
+	r := c.Request.WithContext(context.WithValue(c.Request.Context(), contextKey{}, c))
+	r = guard.Routed(r, c.FullPath())
+	for _, p := range c.Params {
+		r.SetPathValue(p.Key, param(c, p))
+	}
+	return r
+}
+
+// param is a value as every other router gives it: without the slash gin leaves
+// before a catch-all, and decoded where an engine with UseRawPath but without
+// UnescapePathValues left it as it came.
+func param(c *gin.Context, p gin.Param) string {
+	value := p.Value
+	if strings.HasSuffix(c.FullPath(), "/*"+p.Key) {
+		value = strings.TrimPrefix(value, "/")
+	}
+	if u := c.Request.URL; !strings.Contains(u.Path, value) && strings.Contains(u.EscapedPath(), value) {
+		if decoded, err := url.PathUnescape(value); err == nil {
+			return decoded
+		}
+	}
+	return value
+}
+
+type errNoContext struct{}
+
+func (errNoContext) Error() string {
+	return "ginlock: KeyFunc needs the gin.Context: put the guard in place with ginlock.Middleware or ginlock.Wrap"
+}
+func (errNoContext) HTTPStatus() int { return http.StatusInternalServerError }
