@@ -63,7 +63,7 @@ func TestParseResponse(t *testing.T) {
 		{"RFC 9111 §4.2.1 no-store behind an unclosed quote", []string{`x="y, no-store`}, Directives{Flags: Malformed | NoStore}},
 		{"RFC 9111 §4.2.1 every restriction behind a permission", []string{"public; no-store no-cache; private; must-revalidate"}, Directives{Flags: Malformed | NoStore | NoCache | Private | ProxyRevalidate}},
 		{"RFC 9111 §4.2.1 a restriction behind an extension", []string{"x; PRIVATE, max-age=5"}, Directives{Flags: Private, MaxAge: seconds(5)}},
-		{"RFC 9110 §5.6.4 quote inside a quoted string", []string{`private="a\"b"`}, Directives{Flags: Private | Malformed}},
+		{"RFC 9110 §5.6.4 quote inside a quoted string", []string{`private="a\\"b"`}, Directives{Flags: Private | Malformed}},
 		{"RFC 9110 §5.6.4 quoted pair without its byte", []string{`private="a\"`}, Directives{Flags: Private | Malformed}},
 		{"RFC 9111 §5.2.2.4 of what says how to read the content", []string{`no-cache="content-encoding"`}, Directives{Flags: NoCache}},
 		{"RFC 9111 §4.2.1 no name", []string{"=5"}, Directives{Flags: Malformed}},
