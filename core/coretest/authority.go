@@ -101,5 +101,6 @@ func (a *authority) directives() map[string]string {
 		"tls-key-file":     a.keyFile,
 		"tls-auth-clients": "no",
 		"tls-replication":  "yes",
+		"tls-cluster":      "yes",
 	}
 }

@@ -43,11 +43,7 @@ func embedded(tb testing.TB, n int, start func(int) (*EmbeddedNodes, error)) *Em
 	for _, node := range nodes.nodes {
 		node.report = func(err error) { tb.Error(err) }
 	}
-	tb.Cleanup(func() {
-		if err := nodes.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
+	adopt(tb, nodes)
 	return nodes
 }
 

@@ -19,7 +19,6 @@ type Node struct {
 	nodes  *Nodes
 	binary string
 	dir    string
-	args   []string      // beside the configuration file
 	client *redis.Client // over the Unix socket, so neither faults of the port nor TLS are in its way
 
 	// password is what clients have to show. The client's pool reads it while mu

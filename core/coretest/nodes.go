@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -43,15 +44,18 @@ func Redis(tb testing.TB, n int, opts ...Option) *Nodes {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	nodes.adopt(tb)
+	adopt(tb, nodes, nodes)
 	return nodes
 }
 
-// adopt ties the nodes to a test.
-func (ns *Nodes) adopt(tb testing.TB) {
-	ns.report = func(err error) { tb.Error(err) }
+// adopt ties what was started to a test: errors are reported there, its end
+// is the end of the servers.
+func adopt(tb testing.TB, started io.Closer, nodes ...*Nodes) {
+	for _, ns := range nodes {
+		ns.report = func(err error) { tb.Error(err) }
+	}
 	tb.Cleanup(func() {
-		if err := ns.Close(); err != nil {
+		if err := started.Close(); err != nil {
 			tb.Error(err)
 		}
 	})

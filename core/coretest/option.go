@@ -1,7 +1,5 @@
 package coretest
 
-import "maps"
-
 // An Option changes how [Redis] and [Start] run their servers.
 type Option func(*settings)
 
@@ -11,6 +9,7 @@ type settings struct {
 	persistent bool
 	tls        bool
 	cluster    bool
+	sentinel   *watched // what to watch, for nodes that are sentinels
 }
 
 func newSettings(opts []Option) settings {
@@ -18,7 +17,6 @@ func newSettings(opts []Option) settings {
 	for _, opt := range opts {
 		opt(&s)
 	}
-	s.config = maps.Clone(s.config)
 	return s
 }
 

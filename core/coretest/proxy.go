@@ -53,11 +53,7 @@ func ProxyTo(tb testing.TB, serverURL string) *Proxy {
 		tb.Fatal(err)
 	}
 	p.report = func(err error) { tb.Error(err) }
-	tb.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
+	adopt(tb, p)
 	return p
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -53,6 +54,8 @@ func (n *Node) directives() map[string]string {
 	}
 	if s.cluster {
 		d["cluster-enabled"] = "yes"
+		// The default of 15 s is for networks, not for tests.
+		d["cluster-node-timeout"] = "1000"
 	}
 	if _, password := n.credentials(); password != "" {
 		d["requirepass"], d["masterauth"] = password, password
@@ -63,7 +66,7 @@ func (n *Node) directives() map[string]string {
 
 // launch runs the server and returns once it answers. n.mu must be held.
 func (n *Node) launch(ctx context.Context) error {
-	if err := n.forget(); err != nil {
+	if err := n.prepare(); err != nil {
 		return err
 	}
 	conf, err := n.writeConfig()
@@ -75,7 +78,7 @@ func (n *Node) launch(ctx context.Context) error {
 		return err
 	}
 	defer log.Close() // the child has its own descriptor
-	cmd := exec.Command(n.binary, append([]string{conf}, n.args...)...)
+	cmd := exec.Command(n.binary, n.arguments(conf)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	p, err := spawn(cmd)
 	if err != nil {
@@ -88,24 +91,42 @@ func (n *Node) launch(ctx context.Context) error {
 	return nil
 }
 
-// forget removes what an earlier run left on disk: a replica keeps the snapshot
-// it was sent although it was told to save nothing.
-func (n *Node) forget() error {
-	if n.nodes.settings.persistent {
-		return os.MkdirAll(n.dir, 0o700)
+func (n *Node) arguments(conf string) []string {
+	if n.nodes.settings.sentinel != nil {
+		return []string{conf, "--sentinel"}
 	}
-	return errors.Join(os.RemoveAll(n.dir), os.MkdirAll(n.dir, 0o700))
+	return []string{conf}
+}
+
+// prepare removes what an earlier run left on disk: a replica keeps the snapshot
+// it was sent although it was told to save nothing. What a cluster node knows
+// of its cluster stays.
+func (n *Node) prepare() error {
+	if err := os.MkdirAll(n.dir, 0o700); err != nil || n.nodes.settings.persistent {
+		return err
+	}
+	err := os.Remove(filepath.Join(n.dir, "dump.rdb"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // writeConfig puts the directives into a file: on a command line a password
 // would be there for all to see.
 func (n *Node) writeConfig() (string, error) {
+	path := filepath.Join(n.dir, "redis.conf")
+	if n.nodes.settings.sentinel != nil {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil // a sentinel keeps what it has learned in its configuration
+		}
+	}
 	var conf strings.Builder
 	d := n.directives()
 	for _, key := range slices.Sorted(maps.Keys(d)) {
 		fmt.Fprintf(&conf, "%s %s\n", key, quoteDirective(key, d[key]))
 	}
-	path := filepath.Join(n.dir, "redis.conf")
+	conf.WriteString(n.nodes.settings.sentinel.directives())
 	return path, os.WriteFile(path, []byte(conf.String()), 0o600)
 }
 
@@ -113,7 +134,7 @@ func (n *Node) writeConfig() (string, error) {
 // the value is one word, whatever it holds.
 var severalWords = map[string]bool{
 	"save": true, "user": true, "client-output-buffer-limit": true, "bind": true,
-	"replicaof": true, "rename-command": true, "sentinel": true,
+	"replicaof": true, "rename-command": true,
 }
 
 func quoteDirective(key, value string) string {
