@@ -110,7 +110,7 @@ func (c *ClusterNodes) meet(ctx context.Context) error {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 6*time.Second)
 	defer cancel()
 	return c.Settled(ctx)
 }

@@ -140,22 +140,20 @@ func (s *SentinelNodes) Master() (*Node, error) {
 }
 
 func (s *SentinelNodes) master(ctx context.Context) (*Node, error) {
-	votes := map[string]int{}
+	votes := map[int]int{}
 	var errs []error
 	for _, w := range s.watchers.nodes {
-		addr, err := w.client.Do(ctx, "SENTINEL", "get-master-addr-by-name", masterName).StringSlice()
-		if err != nil || len(addr) != 2 {
-			errs = append(errs, fmt.Errorf("%s: %q %w", w.Addr(), addr, err))
-			continue
-		}
-		votes[addr[1]]++
+		port, err := s.masterPort(ctx, w)
+		votes[port]++
+		errs = append(errs, err)
 	}
 	for _, n := range s.nodes {
-		if votes[strconv.Itoa(n.Port())] > sentinels/2 {
+		if votes[n.Port()] > sentinels/2 {
 			return n, nil
 		}
 	}
-	return nil, fmt.Errorf("coretest: the sentinels do not agree on a master: %w", errors.Join(errs...))
+	return nil, errors.Join(append(errs,
+		fmt.Errorf("coretest: no majority of the sentinels agrees on a master: votes by port %v", votes))...)
 }
 
 // Settled returns when every sentinel knows of the others, and of a replica
@@ -176,12 +174,18 @@ func settled(ctx context.Context, w *Node) error {
 		return err
 	}
 	others, err := w.client.Do(ctx, "SENTINEL", "sentinels", masterName).Slice()
-	if err != nil || len(others) != sentinels-1 {
-		return fmt.Errorf("%s knows of %d other sentinels: %w", w.Addr(), len(others), err)
+	if err != nil {
+		return err
+	}
+	if len(others) != sentinels-1 {
+		return fmt.Errorf("%s knows of %d other sentinels", w.Addr(), len(others))
 	}
 	replicas, err := w.client.Do(ctx, "SENTINEL", "replicas", masterName).Slice()
-	if err != nil || len(replicas) != 1 {
-		return fmt.Errorf("%s knows of %d replicas: %w", w.Addr(), len(replicas), err)
+	if err != nil {
+		return err
+	}
+	if len(replicas) != 1 {
+		return fmt.Errorf("%s knows of %d replicas", w.Addr(), len(replicas))
 	}
 	if state := fmt.Sprint(replicas[0]); !strings.Contains(state, "master-link-status:ok") {
 		return fmt.Errorf("%s: replica is not ready: %s", w.Addr(), state)
@@ -198,11 +202,38 @@ func (s *SentinelNodes) Failover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	trigger := s.watchers.nodes[0]
-	if err := trigger.client.Do(ctx, "SENTINEL", "FAILOVER", masterName).Err(); err != nil {
+	// On a loaded machine an attempt can fail for want of a replica that was
+	// heard of lately, or be given up.
+	if err := poll(ctx, func() error { return s.trigger(ctx, old) }); err != nil {
 		return fmt.Errorf("coretest: fail over: %w", err)
 	}
 	return s.AwaitFailover(ctx, old)
+}
+
+// trigger is nil when the first sentinel has seen old replaced; until then it
+// tells it to do so. It asks that one alone: told while the others lag behind,
+// it would promote old again.
+func (s *SentinelNodes) trigger(ctx context.Context, old *Node) error {
+	port, err := s.masterPort(ctx, s.watchers.nodes[0])
+	if err != nil || port != old.Port() {
+		return err
+	}
+	if err := s.watchers.nodes[0].client.Do(ctx, "SENTINEL", "FAILOVER", masterName).Err(); err != nil {
+		return err
+	}
+	return fmt.Errorf("%s is still the master", old.Addr())
+}
+
+// masterPort tells the nodes apart by what a sentinel takes for the master.
+func (s *SentinelNodes) masterPort(ctx context.Context, watcher *Node) (int, error) {
+	addr, err := watcher.client.Do(ctx, "SENTINEL", "get-master-addr-by-name", masterName).StringSlice()
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", watcher.Addr(), err)
+	}
+	if len(addr) != 2 {
+		return 0, fmt.Errorf("%s: unexpected address %q", watcher.Addr(), addr)
+	}
+	return strconv.Atoi(addr[1])
 }
 
 // AwaitFailover returns when the sentinels agree on another master than old.

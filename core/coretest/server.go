@@ -54,8 +54,9 @@ func (n *Node) directives() map[string]string {
 	}
 	if s.cluster {
 		d["cluster-enabled"] = "yes"
-		// The default of 15 s is for networks, not for tests.
-		d["cluster-node-timeout"] = "1000"
+		// The default of 15 s is for networks; much less, and a loaded machine
+		// takes live nodes for dead.
+		d["cluster-node-timeout"] = "5000"
 	}
 	if _, password := n.credentials(); password != "" {
 		d["requirepass"], d["masterauth"] = password, password
