@@ -42,7 +42,7 @@ func (m *Manager) Do(ctx context.Context, key string, fn func(context.Context) e
 
 func (m *Manager) acquire(ctx context.Context, key string, once bool, opts []Option, more ...Option) (*Lock, error) {
 	set := m.set(opts, more)
-	w := &waiter{ctx: ctx, set: set, start: time.Now(), once: once || set.wait == 0, turns: make(chan turn, 1)}
+	w := &waiter{ctx: ctx, set: set, start: time.Now(), once: once || set.wait == 0}
 	w.end = w.start.Add(set.wait)
 	w.chain, _ = FromContext(ctx)
 	if err := m.admit(ctx, key, w); err != nil {

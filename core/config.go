@@ -82,6 +82,9 @@ func (c Config) validate() error {
 	if len(c.Nodes)+len(c.Clients) == 0 {
 		refuse("Nodes: none given: name at least one redis:// URL (3 or 5 for a quorum), or pass Clients")
 	}
+	if n := len(c.Nodes) + len(c.Clients); n > maxNodes {
+		refuse("Nodes: %d given: use at most %d (3 or 5 is usual)", n, maxNodes)
+	}
 	for i, client := range c.Clients {
 		if isNil(client) {
 			refuse("Clients[%d]: nil: pass a ready client", i)

@@ -40,39 +40,37 @@ func (n *node) payDebts(now time.Time) {
 	n.debtMu.Unlock()
 	for d, until := range due {
 		if now.Before(until) {
-			n.m.sendRelease(n, now, d, until, "", nil)
+			n.m.sendRelease(n, now, d, until)
 		}
 	}
 }
 
-// settleRelease keeps a release that was not confirmed.
-type settleRelease struct {
-	n     *node
-	d     debt
+// settle takes the answer to one release: what was not confirmed stays owed.
+func (n *node) settle(d debt, until time.Time, r wire.Reply) {
+	if r.Err != nil {
+		n.owe(d, until)
+		n.failed(r.Err)
+		return
+	}
+	n.answered()
+}
+
+// repayment is a release that nobody waits for.
+type repayment struct {
+	debt  debt
 	until time.Time
-	to    wire.Receiver // told as well, or nil
+	m     *Manager
 }
 
 // Receive implements wire.Receiver.
-func (s *settleRelease) Receive(index int, r wire.Reply) {
-	switch {
-	case r.Err != nil:
-		s.n.owe(s.d, s.until)
-		s.n.failed(r.Err)
-	default:
-		s.n.answered()
-	}
-	if s.to != nil {
-		s.to.Receive(index, r)
-	}
-}
+func (p *repayment) Receive(index int, r wire.Reply) { p.m.nodes[index].settle(p.debt, p.until, r) }
 
 // sendRelease sends one release, with force: it must reach a node that is being
 // left alone too, since the acquire may be waiting there.
-func (m *Manager) sendRelease(n *node, now time.Time, d debt, until time.Time, requeue string, to wire.Receiver) {
+func (m *Manager) sendRelease(n *node, now time.Time, d debt, until time.Time) {
 	n.send(now, wire.Call{
-		Req:   m.releaseRequest(d, requeue, n.many),
-		To:    &settleRelease{n: n, d: d, until: until, to: to},
+		Req:   m.releaseRequest(d, "", n.many),
+		To:    &repayment{debt: d, until: until, m: m},
 		Force: true,
 	})
 }
@@ -82,9 +80,5 @@ func (m *Manager) releaseRequest(d debt, requeue string, uncountable bool) *wire
 	if uncountable {
 		count = "any"
 	}
-	return &wire.Request{
-		Script: releaseScript,
-		Keys:   []string{d.lock, d.queue},
-		Args:   []string{d.owner, m.channelBase, count, requeue},
-	}
+	return wire.NewRequest(releaseScript, 2, d.lock, d.queue, d.owner, m.channelBase, count, requeue)
 }

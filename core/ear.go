@@ -39,7 +39,7 @@ func (m *Manager) listen(ctx context.Context, g *gate) bool {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	g.heard = &n.ear
+	g.heard, g.wake = &n.ear, make(signal, 1)
 	m.ears[g.names.lock] = g
 	return true
 }
@@ -176,10 +176,7 @@ func (m *Manager) wake(n *node, lock string) {
 		m.pass(n, lock)
 		return
 	}
-	select {
-	case g.wake <- struct{}{}:
-	default:
-	}
+	g.wake.raise()
 }
 
 // requeueName is this process' name if somebody here waits behind the holder,
@@ -198,10 +195,7 @@ func (m *Manager) wakeAll(e *ear) {
 	defer m.mu.Unlock()
 	for _, g := range m.ears {
 		if g.heard == e {
-			select {
-			case g.wake <- struct{}{}:
-			default:
-			}
+			g.wake.raise()
 		}
 	}
 }

@@ -74,11 +74,8 @@ func (r *round) fence(ctx context.Context) bool {
 }
 
 func (m *Manager) raise(ctx context.Context, l *lease, behind []*node, missing int) bool {
-	req := &wire.Request{
-		Script: raiseScript,
-		Keys:   []string{l.names.lock, l.names.fence},
-		Args:   []string{l.owner, strconv.FormatUint(l.token, 10), strconv.FormatUint(l.token+turns-1, 10)},
-	}
+	req := wire.NewRequest(raiseScript, 2, l.names.lock, l.names.fence,
+		l.owner, strconv.FormatUint(l.token, 10), strconv.FormatUint(l.token+turns-1, 10))
 	p := &poll{want: missing, of: len(behind), done: make(chan struct{}, 1)}
 	now := time.Now()
 	for _, n := range behind {

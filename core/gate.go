@@ -21,7 +21,7 @@ type gate struct {
 	heard    *ear    // where the gate is registered for wake-ups, or nil
 	turn     int     // turns taken on the holder's lease, from 0
 	opened   time.Time
-	wake     chan struct{} // a wake-up for whoever stands
+	wake     signal // a wake-up for whoever stands; nil until the gate is registered
 }
 
 // waiter is one caller at a gate.
@@ -96,7 +96,7 @@ func (m *Manager) enter(w *waiter, key string) (g *gate, stands bool, err error)
 	defer m.mu.Unlock()
 	g = m.gates[key]
 	if g == nil {
-		g = &gate{key: key, names: m.namesOf(key), standing: w, wake: make(chan struct{}, 1)}
+		g = &gate{key: key, names: m.namesOf(key), standing: w}
 		m.gates[key] = g
 		return g, true, nil
 	}
@@ -109,6 +109,7 @@ func (m *Manager) enter(w *waiter, key string) (g *gate, stands bool, err error)
 	if err := m.want(w, g); err != nil {
 		return g, false, err
 	}
+	w.turns = make(chan turn, 1)
 	g.push(w)
 	m.waiting.Add(1)
 	return g, false, nil

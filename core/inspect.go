@@ -46,7 +46,7 @@ func (m *Manager) inspect(ctx context.Context, key string) (LockInfo, error) {
 		return LockInfo{}, ErrClosed
 	}
 	s := &survey{m: m, answers: make([]record, len(m.nodes)), done: make(chan struct{}, 1), left: len(m.nodes)}
-	req := &wire.Request{Script: inspectScript, Keys: []string{m.namesOf(key).lock}}
+	req := wire.NewRequest(inspectScript, 1, m.namesOf(key).lock)
 	now := time.Now()
 	for _, n := range m.nodes {
 		n.send(now, wire.Call{Req: req, To: s})

@@ -161,12 +161,7 @@ func (l *lease) need(now time.Time) need {
 
 // missing reports whether a node does not hold the lease. mu is held.
 func (l *lease) missing() bool {
-	for _, held := range l.holds {
-		if !held {
-			return true
-		}
-	}
-	return false
+	return !l.holds.full(len(l.m.nodes))
 }
 
 // nextDue is when the lease needs the keeper: with a third of its TTL gone for

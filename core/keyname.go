@@ -40,15 +40,27 @@ func (m *Manager) namesOf(key string) names {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(key))
 	bucket := h.Sum32() % buckets
-	base := m.keyBase + "{" + strconv.FormatUint(uint64(bucket), 16) + "}:"
-	tail := "l:" + key
+	kind := byte('l')
 	if len(key) > maxLiteral {
 		sum := sha256.Sum256([]byte(key))
-		digest := hex.EncodeToString(sum[:])
-		tail = "h:" + digest
+		kind, key = 'h', hex.EncodeToString(sum[:])
 	}
-	lock := base + tail
-	return names{lock: lock, fence: base + "f", queue: queueOf(lock), bucket: int(bucket)}
+	var space [3 * (maxPrefix + maxLiteral + 16)]byte
+	b := m.appendBase(space[:0], bucket)
+	b = append(append(b, kind, ':'), key...)
+	lock := len(b)
+	b = append(m.appendBase(b, bucket), 'q', kind, ':')
+	b = append(b, key...)
+	queue := len(b)
+	b = append(m.appendBase(b, bucket), 'f')
+	all := string(b) // the three names share it
+	return names{lock: all[:lock], queue: all[lock:queue], fence: all[queue:], bucket: int(bucket)}
+}
+
+func (m *Manager) appendBase(b []byte, bucket uint32) []byte {
+	b = append(append(b, m.keyBase...), '{')
+	b = strconv.AppendUint(b, uint64(bucket), 16)
+	return append(b, "}:"...)
 }
 
 // queueOf names the queue of a lock by the lock's name.

@@ -26,7 +26,7 @@ type lease struct {
 	expires time.Time     // when the first node may drop the key. Guarded by mu
 	until   time.Time     // expires less drift: nobody relies on the lock beyond. Guarded by mu
 	renewal time.Duration // TTL of the next renewal. Guarded by mu
-	holds   []bool        // nodes known to hold it. Guarded by mu
+	holds   nodeSet       // nodes known to hold it. Guarded by mu
 	over    bool          // released or lost. Guarded by mu
 	lock    *Lock         // whose turn it is. Guarded by mu
 	auto    bool          // renewed until renewEnd. Guarded by mu
@@ -42,10 +42,16 @@ type lease struct {
 func (m *Manager) newLease(key string, nm names, s *settings, now time.Time) *lease {
 	return &lease{
 		m: m, key: key, names: nm, owner: rand.Text(), metadata: s.metadata,
-		record: strconv.FormatInt(now.UnixMilli(), 10) + ":" + s.metadata,
+		record: recordOf(now, s.metadata),
 		token:  m.propose(now), at: now, ttl: s.ttl, renewal: s.ttl,
-		holds: make([]bool, len(m.nodes)),
 	}
+}
+
+func recordOf(now time.Time, metadata string) string {
+	var space [64]byte
+	b := strconv.AppendInt(space[:0], now.UnixMilli(), 10)
+	b = append(b, ':')
+	return string(append(b, metadata...))
 }
 
 func (l *lease) debt() debt {
@@ -67,17 +73,25 @@ func (l *lease) setExpiry(start time.Time, ttl time.Duration) {
 	l.until = l.expires.Add(-driftOf(ttl, l.m.cfg.DriftFactor))
 }
 
+// request asks a node to hold the lease for ttl. register is this process' name
+// for the queue, or empty.
+func (l *lease) request(ttl time.Duration, register string) *wire.Request {
+	return wire.NewRequest(acquireScript, 3, l.names.lock, l.names.fence, l.names.queue,
+		l.owner, strconv.FormatInt(ttl.Milliseconds(), 10),
+		strconv.FormatUint(l.token, 10), turnsText, l.record, register)
+}
+
 // joined records that a node holds the lease.
 func (l *lease) joined(n *node) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.holds[n.index] = true
+	l.holds.add(n.index)
 }
 
 func (l *lease) left(n *node) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.holds[n.index] = false
+	l.holds.remove(n.index)
 }
 
 func (l *lease) validUntil() time.Time {
@@ -136,14 +150,7 @@ func (l *lease) topUp(now time.Time, n *node) {
 		return
 	}
 	n.send(now, wire.Call{
-		Req: &wire.Request{
-			Script: acquireScript,
-			Keys:   []string{l.names.lock, l.names.fence, l.names.queue},
-			Args: []string{
-				l.owner, strconv.FormatInt(left.Milliseconds(), 10),
-				strconv.FormatUint(l.token, 10), turnsText, l.record, "",
-			},
-		},
+		Req:       l.request(left, ""),
 		Tail:      n.tail(b),
 		To:        &topUp{l: l, n: n},
 		Abandoned: l.ended,

@@ -20,8 +20,7 @@ type Lock struct {
 	cancel context.CancelCauseFunc
 
 	release sync.Once
-	freed   chan struct{} // closed when the release is over
-	err     error         // of the release. Written before freed is closed
+	err     error // of the release. Written in release's function
 
 	wants map[string]int // keys that callers under this lock wait for. Guarded by the Manager's mu
 }
@@ -75,9 +74,9 @@ func (l *Lock) Info() LockInfo {
 		Key: s.key, Owner: s.owner, Metadata: s.metadata, AcquiredAt: l.since,
 		ExpiresAt: s.expires, TTL: max(time.Until(s.expires), 0), FencingToken: l.token,
 	}
-	for i, held := range s.holds {
-		if held {
-			info.Nodes = append(info.Nodes, l.m.nodes[i].name)
+	for i, n := range l.m.nodes {
+		if s.holds.has(i) {
+			info.Nodes = append(info.Nodes, n.name)
 		}
 	}
 	return info
@@ -130,7 +129,7 @@ func FromContext(ctx context.Context) (*Lock, bool) {
 
 // newLock begins a turn on a lease.
 func (m *Manager) newLock(ctx context.Context, s *lease, g *gate, token uint64, set *settings) *Lock {
-	l := &Lock{m: m, lease: s, gate: g, token: token, since: time.Now(), freed: make(chan struct{})}
+	l := &Lock{m: m, lease: s, gate: g, token: token, since: time.Now()}
 	l.parent, _ = FromContext(ctx)
 	inner, cancel := context.WithCancelCause(ctx)
 	l.ctx, l.cancel = lockContext{Context: inner, lock: l}, cancel

@@ -25,6 +25,7 @@ type Manager struct {
 	nodes    []*node
 	keeper   *keeper
 	timers   timers
+	signals  signals
 	proposed atomic.Uint64
 	counters counters
 	waiting  atomic.Int64
@@ -237,8 +238,9 @@ func (m *Manager) Close() error {
 	m.stop()
 	m.ends.Wait()
 	for _, n := range m.nodes {
-		n.close()
+		m.ends.Go(n.close)
 	}
+	m.ends.Wait()
 	return err
 }
 
@@ -267,7 +269,7 @@ func (m *Manager) releaseAll() error {
 
 func (n *node) close() {
 	n.ear.close()
-	n.wire.Close()
+	n.wire.Close(n.m.cfg.NodeTimeout)
 	if n.owned {
 		_ = n.pub.Close()
 	}

@@ -91,14 +91,9 @@ func (m *Manager) meetRequest(f facts, newID string, isNew bool) *wire.Request {
 	if isNew {
 		founding = "new"
 	}
-	return &wire.Request{
-		Script: meetScript,
-		Keys:   []string{m.markerKey},
-		Args: []string{
-			f.runID, strconv.FormatInt(uptime, 10), newID, founding,
-			strconv.FormatInt(time.Duration(m.longest.Load()).Milliseconds(), 10),
-		},
-	}
+	return wire.NewRequest(meetScript, 1, m.markerKey,
+		f.runID, strconv.FormatInt(uptime, 10), newID, founding,
+		strconv.FormatInt(time.Duration(m.longest.Load()).Milliseconds(), 10))
 }
 
 // meet takes the marker's word on whether the node votes.

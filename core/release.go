@@ -20,11 +20,7 @@ func (l *Lock) Release(ctx context.Context) error {
 	if l == nil {
 		return lockError("release", "", ErrNotOwner)
 	}
-	l.release.Do(func() {
-		l.err = l.m.release(ctx, l)
-		close(l.freed)
-	})
-	<-l.freed
+	l.release.Do(func() { l.err = l.m.release(ctx, l) }) // who comes second waits for the first
 	return l.err
 }
 
@@ -60,14 +56,19 @@ func (m *Manager) giveBack(l *Lock, now time.Time, expired bool) error {
 
 // farewell counts the answers to one release.
 type farewell struct {
-	done chan struct{}
-	need int
-	home int // index of the node whose answer is waited for too; -1: none
+	m     *Manager
+	debt  debt
+	until time.Time // when the key has ended by itself
+	done  signal
+	need  int
+	home  int // index of the node whose answer is waited for too; -1: none
 
 	mu       sync.Mutex
 	codes    []farewellCode // guarded by mu
 	released int            // guarded by mu
 	pending  int            // guarded by mu
+	over     bool           // nobody waits any more. Guarded by mu
+	room     [5]farewellCode
 }
 
 type farewellCode struct {
@@ -79,34 +80,34 @@ type farewellCode struct {
 
 func (m *Manager) sendReleases(s *lease, now time.Time, requeue string) *farewell {
 	f := &farewell{
-		done: make(chan struct{}, 1), need: quorumOf(len(m.nodes)),
-		codes: make([]farewellCode, len(m.nodes)), pending: len(m.nodes), home: -1,
+		m: m, debt: s.debt(), until: now.Add(s.ttl), done: m.signals.get(),
+		need: quorumOf(len(m.nodes)), pending: len(m.nodes), home: -1,
 	}
-	home := m.home(s.names)
+	f.codes = f.room[:0]
+	if len(m.nodes) > len(f.room) {
+		f.codes = make([]farewellCode, 0, len(m.nodes))
+	}
+	f.codes = f.codes[:len(m.nodes)]
 	if requeue != "" {
-		f.home = home.index
+		f.home = m.home(s.names).index
 	}
-	until := now.Add(s.ttl)
-	plain := m.releaseRequest(s.debt(), "", false)
-	for _, n := range m.nodes {
+	plain := m.releaseRequest(f.debt, "", false)
+	for i, n := range m.nodes {
 		req := plain
-		if n.many || n == home && requeue != "" {
-			req = m.releaseRequest(s.debt(), m.requeueOn(n, home, requeue), n.many)
+		switch {
+		case i == f.home:
+			req = m.releaseRequest(f.debt, requeue, n.many)
+		case n.many:
+			req = m.releaseRequest(f.debt, "", true)
 		}
-		n.send(now, wire.Call{Req: req, To: &settleRelease{n: n, d: s.debt(), until: until, to: f}, Force: true})
+		n.send(now, wire.Call{Req: req, To: f, Force: true})
 	}
 	return f
 }
 
-func (m *Manager) requeueOn(n, home *node, requeue string) string {
-	if n == home {
-		return requeue
-	}
-	return ""
-}
-
 // Receive implements wire.Receiver.
 func (f *farewell) Receive(index int, r wire.Reply) {
+	f.m.nodes[index].settle(f.debt, f.until, r)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.codes[index] = farewellCode{told: true, answered: r.Err == nil, code: r.Int, err: r.Err}
@@ -115,9 +116,8 @@ func (f *farewell) Receive(index int, r wire.Reply) {
 		f.released++
 	}
 	if f.released >= f.need && (f.home < 0 || f.codes[f.home].told) || f.pending == 0 {
-		select {
-		case f.done <- struct{}{}:
-		default:
+		if !f.over {
+			f.done.raise()
 		}
 	}
 }
@@ -129,6 +129,10 @@ func (f *farewell) wait(m *Manager) {
 	case <-f.done:
 	case <-timer.C:
 	}
+	f.mu.Lock()
+	f.over = true
+	f.mu.Unlock()
+	m.signals.put(f.done)
 }
 
 // queued reports that another process was woken and this one put behind it.
@@ -161,7 +165,7 @@ func (f *farewell) verdict(m *Manager, s *lease, expired bool) error {
 				err = &timeoutAfter{m.cfg.NodeTimeout}
 			}
 			nodes = append(nodes, NodeError{m.nodes[i].name, err})
-			if s.holds[i] {
+			if s.holds.has(i) {
 				ours++
 			}
 		case c.code > 0:

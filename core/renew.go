@@ -304,7 +304,7 @@ func (o gatherOne) Receive(index int, reply wire.Reply) {
 func (m *Manager) topUpAll(now time.Time, l *lease) {
 	for _, n := range m.nodes {
 		l.mu.Lock()
-		missing := !l.holds[n.index]
+		missing := !l.holds.has(n.index)
 		l.mu.Unlock()
 		if missing {
 			l.topUp(now, n)

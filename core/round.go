@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -29,7 +28,7 @@ type round struct {
 	m     *Manager
 	lease *lease
 	start time.Time
-	done  chan struct{} // signalled, at most once per ask, when the asked nodes have decided
+	done  signal // raised when the asked nodes have decided
 
 	mu      sync.Mutex
 	votes   []vote // guarded by mu
@@ -48,7 +47,7 @@ type vote struct {
 }
 
 func (m *Manager) newRound(l *lease) *round {
-	r := &round{m: m, lease: l, start: time.Now(), done: make(chan struct{}, 1)}
+	r := &round{m: m, lease: l, start: time.Now(), done: m.signals.get()}
 	if len(m.nodes) <= len(r.room) {
 		r.votes = r.room[:len(m.nodes)]
 	} else {
@@ -61,16 +60,19 @@ func (m *Manager) newRound(l *lease) *round {
 // the one given, and waits until they have decided, NodeTimeout is over or ctx
 // is done. register is this process' name for the queue on home.
 func (r *round) ask(ctx context.Context, only, home *node, register string) {
-	plain := r.request("")
+	var plain *wire.Request
 	for _, n := range r.m.nodes {
 		if only != nil && n != only {
 			continue
 		}
-		req := plain
 		if n == home && register != "" {
-			req = r.request(register)
+			r.askNode(n, r.lease.request(r.lease.ttl, register))
+			continue
 		}
-		r.askNode(n, req)
+		if plain == nil {
+			plain = r.lease.request(r.lease.ttl, "")
+		}
+		r.askNode(n, plain)
 	}
 	r.await(ctx, only != nil)
 }
@@ -91,18 +93,6 @@ func (r *round) askNode(n *node, req *wire.Request) {
 	r.pending++
 	r.mu.Unlock()
 	n.send(r.start, wire.Call{Req: req, Tail: n.tail(b), To: r, Abandoned: r.isOver})
-}
-
-func (r *round) request(register string) *wire.Request {
-	l := r.lease
-	return &wire.Request{
-		Script: acquireScript,
-		Keys:   []string{l.names.lock, l.names.fence, l.names.queue},
-		Args: []string{
-			l.owner, strconv.FormatInt(l.ttl.Milliseconds(), 10),
-			strconv.FormatUint(l.token, 10), turnsText, l.record, register,
-		},
-	}
 }
 
 func (r *round) isOver() bool {
@@ -159,14 +149,7 @@ func (r *round) count(index int, v vote) {
 		r.no++
 	}
 	if decide(len(r.votes), r.yes, r.no) != undecided || r.pending == 0 {
-		r.signal()
-	}
-}
-
-func (r *round) signal() {
-	select {
-	case r.done <- struct{}{}:
-	default:
+		r.done.raise()
 	}
 }
 
@@ -226,9 +209,13 @@ func (r *round) finish(success bool) {
 		}
 	}
 	r.mu.Unlock()
+	r.m.signals.put(r.done)
+	if len(clean) == 0 {
+		return
+	}
 	now := time.Now()
 	for _, n := range clean {
-		r.m.sendRelease(n, now, r.lease.debt(), now.Add(r.lease.ttl), "", nil)
+		r.m.sendRelease(n, now, r.lease.debt(), now.Add(r.lease.ttl))
 	}
 }
 

@@ -100,6 +100,9 @@ func (m *Manager) refuse(ctx context.Context, key string, w *waiter, err error) 
 // nodeDown tells of a node's failure. The log hears of it once a second at
 // most, however often the node comes and goes.
 func (m *Manager) nodeDown(n *node, err error) {
+	if m.isClosed() {
+		return
+	}
 	m.observe(context.Background(), Event{Kind: EventNodeDown, Node: n.name, Err: err})
 	now := time.Now().UnixNano()
 	if last := n.logged.Load(); now-last > int64(time.Second) && n.logged.CompareAndSwap(last, now) {

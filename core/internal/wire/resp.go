@@ -28,6 +28,15 @@ type Request struct {
 	Script *Script
 	Keys   []string
 	Args   []string
+	room   [9]string
+}
+
+// NewRequest copies words, the first keys of which are keys.
+func NewRequest(s *Script, keys int, words ...string) *Request {
+	r := &Request{Script: s}
+	all := append(r.room[:0], words...)
+	r.Keys, r.Args = all[:keys:keys], all[keys:]
+	return r
 }
 
 // ServerError is an error reply: the command reached the server, which refused it.

@@ -173,8 +173,8 @@ func replyValue(v any) Reply {
 	return Reply{Err: fmt.Errorf("%w: %T", errProtocol, v)}
 }
 
-// Close ends the sender; what is queued fails.
-func (r *Routed) Close() {
+// Close ends the sender when the batch under way is over; what is queued fails.
+func (r *Routed) Close(time.Duration) {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()

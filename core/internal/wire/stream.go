@@ -59,10 +59,22 @@ type Stream struct {
 	out      []byte   // encoded, not yet written. Guarded by mu
 	spare    []byte   // the buffer of the last write. Guarded by mu
 	writing  bool     // somebody is in conn.Write. Guarded by mu
-	deadline time.Time
+	deadline time.Time // of the next write. Guarded by mu
+	reading  time.Time // deadline of the next read. The reader's
 	flights  ring // sent or about to be, in order. Guarded by mu
 
+	drained chan struct{} // closed when closed and nothing is in flight
+	dry     bool          // drained is closed. Guarded by mu
+
 	commands atomic.Uint64
+}
+
+// empty says that nothing more is to be waited for. mu is held.
+func (s *Stream) empty() {
+	if s.closed && !s.dry {
+		s.dry = true
+		close(s.drained)
+	}
 }
 
 // flight is a call under way.
@@ -73,7 +85,7 @@ type flight struct {
 
 // NewStream is a stream that Start connects.
 func NewStream(opt Options) *Stream {
-	return &Stream{opt: opt, stop: func() {}, kick: make(chan struct{}, 1)}
+	return &Stream{opt: opt, stop: func() {}, kick: make(chan struct{}, 1), drained: make(chan struct{})}
 }
 
 // Start begins to connect. It is called once, before or after the first Send.
@@ -84,12 +96,22 @@ func (s *Stream) Start() {
 	s.ends.Go(func() { s.write(ctx) })
 }
 
-// Close ends the connection and its goroutines; calls in flight fail.
-func (s *Stream) Close() {
+// Close refuses further calls, gives those in flight until grace is over to be
+// answered, and ends the connection and its goroutines.
+func (s *Stream) Close(grace time.Duration) {
 	s.mu.Lock()
 	s.closed = true
 	conn := s.conn
+	if conn == nil || s.flights.len() == 0 {
+		s.empty()
+	}
 	s.mu.Unlock()
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-s.drained:
+	case <-timer.C:
+	}
 	s.stop()
 	if conn != nil {
 		_ = conn.Close()
@@ -287,6 +309,7 @@ func (s *Stream) serve(ctx context.Context, conn net.Conn) error {
 	s.wakeWriter()
 	s.opt.Up()
 
+	s.reading = time.Time{}
 	in := bufio.NewReaderSize(conn, 16<<10)
 	for {
 		if err := s.await(ctx, conn, in); err != nil {
@@ -309,7 +332,10 @@ func (s *Stream) serve(ctx context.Context, conn net.Conn) error {
 // holds; or the path to it is dead, and then a second connection answers.
 func (s *Stream) await(ctx context.Context, conn net.Conn, in *bufio.Reader) error {
 	for in.Buffered() == 0 {
-		_ = conn.SetReadDeadline(time.Now().Add(s.patience()))
+		if now := time.Now(); s.reading.Sub(now) < s.patience()/2 { // rarely, as in arm
+			s.reading = now.Add(s.patience())
+			_ = conn.SetReadDeadline(s.reading)
+		}
 		_, err := in.Peek(1)
 		if err == nil {
 			break
@@ -366,6 +392,9 @@ func (s *Stream) settle(r Reply) error {
 		s.wakeWriter()
 		return nil
 	}
+	if s.flights.len() == 0 {
+		s.empty()
+	}
 	s.mu.Unlock()
 	s.commands.Add(1)
 	f.call.To.Receive(f.call.Node, r)
@@ -388,6 +417,7 @@ func (s *Stream) fail(cause error) {
 		lost = append(lost, s.flights.pop())
 	}
 	s.out = s.out[:0]
+	s.empty()
 	s.mu.Unlock()
 	if !sent {
 		cause = &notSent{cause}

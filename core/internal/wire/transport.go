@@ -45,7 +45,8 @@ type Transport interface {
 	// Start begins to carry what is sent.
 	Start()
 	Send(now time.Time, c Call)
-	Close()
+	// Close waits up to grace for the answers to what was sent.
+	Close(grace time.Duration)
 	// Commands is how many calls were answered.
 	Commands() uint64
 }
