@@ -16,6 +16,7 @@ type turn struct {
 	cancel context.CancelCauseFunc
 	waited bool
 	told   bool // a fill has been announced
+	strict bool // an error is the answer, whatever is stored
 }
 
 func (t *turn) fence() uint64 {

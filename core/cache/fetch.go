@@ -64,7 +64,7 @@ func (c *Cache[V]) afterError(ctx context.Context, key string, seen sight[V], tu
 	if errors.Is(context.Cause(ctx), errDeserted) {
 		return outcome[V]{end: retry}
 	}
-	if seen.e.standsInForError(now()) {
+	if !turn.strict && seen.e.standsInForError(now()) {
 		c.cool(key, err)
 		return c.serveStale(seen.e, err)
 	}

@@ -43,7 +43,7 @@ func (c *Cache[V]) serialFetch(ctx context.Context, call Call[V], t *turn) outco
 // serialTurn waits for the lock. Whoever finds it taken gets what is stored, if
 // its Contention says so.
 func (c *Cache[V]) serialTurn(ctx context.Context, call Call[V]) (turn, outcome[V]) {
-	t := turn{name: call.Lock, told: !c.cfg.stores()}
+	t := turn{name: call.Lock, told: !c.cfg.stores(), strict: call.Force}
 	if c.cfg.Locks == nil {
 		return t, outcome[V]{}
 	}
