@@ -16,11 +16,14 @@ import (
 type ear struct {
 	n *node
 
+	opening sync.Mutex // one subscription is opened at a time; held while that waits for the server
+
 	mu     sync.Mutex
 	sub    *redis.PubSub // nil while nobody listens. Guarded by mu
 	ended  chan struct{} // closed when the listening goroutine has ended. Guarded by mu
 	gates  int           // waiting on it. Guarded by mu
 	idle   *time.Timer   // closes an ear nobody needs. Guarded by mu
+	failed time.Time     // when it could not be opened. Guarded by mu
 	closed bool          // guarded by mu
 }
 
@@ -67,34 +70,57 @@ func (m *Manager) pass(n *node, lock string) {
 
 // open subscribes, unless that is done, and counts the caller in.
 func (e *ear) open(ctx context.Context) bool {
+	if joined, hopeless := e.join(nil); joined || hopeless {
+		return joined
+	}
+	e.opening.Lock()
+	defer e.opening.Unlock()
+	if joined, hopeless := e.join(nil); joined || hopeless {
+		return joined
+	}
+	sub := e.subscribe(ctx)
+	joined, _ := e.join(sub)
+	return joined
+}
+
+// join counts the caller in if there is a subscription, which sub becomes when
+// there was none. It is hopeless to open one when that failed a moment ago.
+func (e *ear) join(sub *redis.PubSub) (joined, hopeless bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
-		return false
-	}
-	if e.sub == nil && !e.subscribe(ctx) {
-		return false
+	switch {
+	case e.closed && sub != nil:
+		_ = sub.Close()
+		return false, true
+	case e.closed, e.sub == nil && time.Since(e.failed) < e.n.m.cfg.RetryDelay:
+		return false, true
+	case e.sub == nil && sub == nil:
+		return false, false
+	case e.sub == nil:
+		e.sub, e.ended = sub, make(chan struct{})
+		go e.hear(sub, e.ended)
 	}
 	e.gates++
 	if e.idle != nil {
 		e.idle.Stop()
 	}
-	return true
+	return true, false
 }
 
 // subscribe waits for the server's confirmation: a process must not queue
-// before it can be woken. mu is held.
-func (e *ear) subscribe(ctx context.Context) bool {
+// before it can be woken. It returns nil when that fails.
+func (e *ear) subscribe(ctx context.Context) *redis.PubSub {
 	ctx, cancel := context.WithTimeout(ctx, e.n.m.cfg.NodeTimeout)
 	defer cancel()
 	sub := e.n.pub.Subscribe(ctx, e.n.m.channelBase+e.n.m.id)
 	if _, err := sub.ReceiveTimeout(ctx, e.n.m.cfg.NodeTimeout); err != nil {
 		_ = sub.Close()
-		return false
+		e.mu.Lock()
+		e.failed = time.Now()
+		e.mu.Unlock()
+		return nil
 	}
-	e.sub, e.ended = sub, make(chan struct{})
-	go e.hear(sub, e.ended)
-	return true
+	return sub
 }
 
 // hear wakes gates until the subscription is closed. go-redis reconnects and

@@ -53,15 +53,15 @@ type Stream struct {
 	ends sync.WaitGroup
 
 	mu       sync.Mutex
-	conn     net.Conn // nil while there is none. Guarded by mu
-	reason   error    // why there is none, nil while the first attempt runs. Guarded by mu
-	closed   bool     // guarded by mu
-	out      []byte   // encoded, not yet written. Guarded by mu
-	spare    []byte   // the buffer of the last write. Guarded by mu
-	writing  bool     // somebody is in conn.Write. Guarded by mu
+	conn     net.Conn  // nil while there is none. Guarded by mu
+	reason   error     // why there is none, nil while the first attempt runs. Guarded by mu
+	closed   bool      // guarded by mu
+	out      []byte    // encoded, not yet written. Guarded by mu
+	spare    []byte    // the buffer of the last write. Guarded by mu
+	writing  bool      // somebody is in conn.Write. Guarded by mu
 	deadline time.Time // of the next write. Guarded by mu
 	reading  time.Time // deadline of the next read. The reader's
-	flights  ring // sent or about to be, in order. Guarded by mu
+	flights  ring      // sent or about to be, in order. Guarded by mu
 
 	drained chan struct{} // closed when closed and nothing is in flight
 	dry     bool          // drained is closed. Guarded by mu
