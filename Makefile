@@ -10,8 +10,8 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SOAK ?= 1m
 FUZZTIME ?= 30s
 TESTTIMEOUT ?= 8m
-# One benchmark, or all.
-BENCH ?= .
+# What make bench hands on; -h lists it.
+ARGS ?=
 
 # Modules of their own below this one; ./... does not reach them.
 NESTED := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod))
@@ -40,8 +40,8 @@ lint: ## go vet and staticcheck
 	@for module in $(NESTED); do echo "go vet ./... # in $$module"; (cd "$$module" && go vet ./...) || exit; done
 
 .PHONY: bench
-bench: tools ## benchmarks, dlm beside its peers (BENCH=regexp for some)
-	cd examples/peerbench && go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+bench: tools ## dlm beside its peers, in tables of ratios (ARGS="-rows distinct -quick" for some)
+	cd examples/peerbench && go run . $(ARGS)
 
 .PHONY: soak
 soak: tools ## random faults for as long as you like (SOAK=1h), with the figures

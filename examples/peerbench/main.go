@@ -1,0 +1,101 @@
+// Command peerbench measures dlm beside other lock libraries for Redis, and
+// beside what one writes by hand, on redis-server processes that it starts
+// itself, and prints what it finds as ratios in markdown tables.
+//
+//	go run . [-rows distinct,hot] [-rounds 5] [-quick] [-scaling] [-svg locks.svg]
+package main
+
+import (
+	"context"
+
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+// rowSet is what -rows selects.
+type rowSet struct {
+	name string
+	run  func(context.Context, bench) ([]section, error)
+}
+
+var rowSets = []rowSet{
+	{"distinct", distinctKeys},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "peerbench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("peerbench", flag.ContinueOnError)
+	rows := flags.String("rows", "", "the rows to measure, by comma: "+names(rowSets)+" (default all)")
+	rounds := flags.Int("rounds", 5, "how often each library has its turn")
+	quick := flags.Bool("quick", false, "short slices, two rounds: to see that it works, not to quote")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	sets, err := selected(*rows)
+	if err != nil {
+		return err
+	}
+	if *rounds < 1 {
+		return fmt.Errorf("-rounds %d: at least 1", *rounds)
+	}
+	b := fullBench(*rounds)
+	if *quick {
+		b = quickBench(*rounds)
+	}
+	return report(ctx, out, b, sets)
+}
+
+func report(ctx context.Context, out io.Writer, b bench, sets []rowSet) error {
+	var all []section
+	for _, set := range sets {
+		found, err := set.run(ctx, b)
+		for _, s := range found {
+			s.markdown(out)
+		}
+		all = append(all, found...)
+		if err != nil {
+			return fmt.Errorf("%s: %w", set.name, err)
+		}
+	}
+	verdict(out, all)
+	return nil
+}
+
+func names(sets []rowSet) string {
+	var all []string
+	for _, s := range sets {
+		all = append(all, s.name)
+	}
+	return strings.Join(all, ",")
+}
+
+func selected(rows string) ([]rowSet, error) {
+	if rows == "" {
+		return rowSets, nil
+	}
+	var some []rowSet
+next:
+	for _, name := range strings.Split(rows, ",") {
+		for _, s := range rowSets {
+			if s.name == strings.TrimSpace(name) {
+				some = append(some, s)
+				continue next
+			}
+		}
+		return nil, fmt.Errorf("-rows: no row %q: there are %s", name, names(rowSets))
+	}
+	return some, nil
+}
