@@ -46,6 +46,7 @@ type Manager struct {
 	gates  map[string]*gate   // by key. Guarded by mu
 	held   map[*Lock]struct{} // guarded by mu
 	ears   map[string]*gate   // gates that want to be woken, by lock name. Guarded by mu
+	ring   *redis.Ring        // made on first use. Guarded by mu
 	done   chan struct{}      // closed when Close is over
 }
 
@@ -112,6 +113,7 @@ func (m *Manager) newNode(i int, s source) *node {
 	opt := *s.options
 	opt.PoolSize, opt.MaxRetries, opt.ContextTimeoutEnabled = 4, -1, true
 	opt.DialTimeout = m.dialTimeout()
+	n.options = s.options
 	n.pub, n.owned = redis.NewClient(&opt), true
 	return n
 }
@@ -241,7 +243,16 @@ func (m *Manager) Close() error {
 		m.ends.Go(n.close)
 	}
 	m.ends.Wait()
+	m.closeRing()
 	return err
+}
+
+func (m *Manager) closeRing() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ring != nil {
+		_ = m.ring.Close()
+	}
 }
 
 func (m *Manager) releaseAll() error {

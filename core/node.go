@@ -14,13 +14,14 @@ import (
 
 // node is one independent Redis as this process sees it.
 type node struct {
-	index int
-	name  string
-	m     *Manager
-	wire  wire.Transport
-	pub   redis.UniversalClient // for subscriptions and rare questions
-	owned bool                  // pub is ours to close
-	many  bool                  // a deployment of many servers, which has no marker of its own
+	index   int
+	name    string
+	m       *Manager
+	wire    wire.Transport
+	pub     redis.UniversalClient // for subscriptions and rare questions
+	owned   bool                  // pub is ours to close
+	options *redis.Options        // of a single server
+	many    bool                  // a deployment of many servers, which has no marker of its own
 
 	ear ear
 
