@@ -200,9 +200,8 @@ func (s *Stream) flush() {
 	s.mu.Unlock()
 	if err != nil {
 		_ = conn.Close() // the reader sees it and settles what is in flight
-		return
 	}
-	if more {
+	if more { // after an error too: the next connection may be there already
 		s.wakeWriter()
 	}
 }
