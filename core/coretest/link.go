@@ -42,14 +42,16 @@ type chunk struct {
 
 // A dropRule says to which commands replies are lost. The zero rule is none.
 type dropRule struct {
-	all  bool
-	text []byte // lower case
+	all bool
+	arg []byte // in lower case, as it stands in a command on the wire
 }
 
-func newDropRule(text string) dropRule { return dropRule{text: []byte(strings.ToLower(text))} }
+func newDropRule(arg string) dropRule {
+	return dropRule{arg: []byte("\r\n" + strings.ToLower(arg) + "\r\n")}
+}
 
 func (r dropRule) covers(request []byte) bool {
-	return r.all || len(r.text) > 0 && bytes.Contains(bytes.ToLower(request), r.text)
+	return r.all || len(r.arg) > 0 && bytes.Contains(bytes.ToLower(request), r.arg)
 }
 
 // A cutRule is known by its address, so that each connection counts its own

@@ -223,11 +223,12 @@ func (p *Proxy) DropReplies() {
 	p.change(func(f *faults) { f.drop = dropRule{all: true} })
 }
 
-// DropRepliesTo is [Proxy.DropReplies] for connections that send a command with
-// text in it, in upper or lower case: the name of a command, a key. Others are
-// left alone, such as the handshake of a new connection. It cannot see into TLS.
-func (p *Proxy) DropRepliesTo(text string) {
-	p.change(func(f *faults) { f.drop = newDropRule(text) })
+// DropRepliesTo is [Proxy.DropReplies] for connections that send a command of
+// which one word is arg, in upper or lower case: its name, a key, the hash of a
+// script. Others are left alone, such as the handshake of a new connection. It
+// cannot see into TLS.
+func (p *Proxy) DropRepliesTo(arg string) {
+	p.change(func(f *faults) { f.drop = newDropRule(arg) })
 }
 
 // CutRequestsAfter lets each connection send n more bytes to the server and
