@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/market-intel-brain/dlm/core"
+	"github.com/market-intel-brain/dlm/core/cache"
+	"github.com/market-intel-brain/dlm/core/guard/internal/rfc9111"
 )
 
 // Config says what a Guard protects and how. Locks and Key are required; the
@@ -26,12 +28,22 @@ type Config struct {
 	// Scope says what else a key is unique within. Default ScopeRoute.
 	Scope Scope
 
+	// Fresh is how long a response that says nothing about its freshness is served
+	// without running the handler. 0: the handler runs for every request that gets
+	// its lock, one at a time.
+	Fresh time.Duration
+	// Stale is how long after Fresh a response that says nothing about it may be
+	// served while one request refreshes it, and when that fails; with Fresh 0, to
+	// requests that do not get their lock. 0: never.
+	Stale time.Duration
+
 	Wait    time.Duration // how long a request waits for its lock. Default the Manager's; negative: not at all
 	TTL     time.Duration // lease of the lock, renewed while the handler runs. Default the Manager's
 	MaxHold time.Duration // how long the lock is renewed at most. Default the Manager's
 
 	// MaxQueue is how many requests of this process may wait for one key; one more
-	// is refused at once. Default 256.
+	// is refused at once. Default 256, or 4096 with Fresh, where all of them wait
+	// for the same response.
 	MaxQueue int
 	// ReadAhead is how many bytes of a request's body are read before its lock is
 	// taken, so that a slow client holds up nobody but itself; what is beyond
@@ -48,8 +60,48 @@ type Config struct {
 	// the application's HTTPErrorHandler.
 	OnContention func(http.ResponseWriter, *http.Request, *Refusal)
 	// OnUnavailable says what becomes of a request when too few nodes answer.
-	// Default: FailClosed.
+	// Default: FailClosed, or FailOpen with Fresh.
 	OnUnavailable Unavailable
+
+	// Store keeps the responses. Default: 64 MiB of this process' memory.
+	Store cache.Store
+	// MaxBody is the largest response kept, in bytes; a larger one is passed on as
+	// it comes. Default 1 MiB.
+	MaxBody int64
+	// HitForMiss is for how long a target whose response could not be stored is
+	// remembered, so that its requests do not wait for each other. Default 10s.
+	HitForMiss time.Duration
+	// Jitter shortens every response's freshness by a random part of up to this
+	// fraction, so that what was stored together does not expire together.
+	Jitter float64
+	// Heuristic turns on heuristic freshness (RFC 9111 §4.2.2), a tenth of the time
+	// since Last-Modified, and limits it. Default 0: off.
+	Heuristic time.Duration
+	// ObeyClient honors Cache-Control and Pragma of requests. Default: they are
+	// ignored, because they let any client make the handler run.
+	ObeyClient bool
+	// TargetedControl names the targeted Cache-Control fields to obey, most
+	// specific first (RFC 9213). Default: none.
+	TargetedControl []string
+	// CacheName is the Guard's name in Cache-Status (RFC 9211). Default "dlm".
+	CacheName string
+
+	// IgnoreQuery names query parameters that make no difference to any response.
+	IgnoreQuery []string
+	// IgnoreHost says that the Host makes no difference to any response.
+	IgnoreHost bool
+	// IdentityHeaders name request header fields that make a difference though no
+	// Vary tells, such as an X-Forwarded-Host that the handler puts into links.
+	IdentityHeaders []string
+
+	// DangerouslyCacheAuthorization treats requests with Authorization as any
+	// other. Everybody gets what was answered to one.
+	DangerouslyCacheAuthorization bool
+	// DangerouslyCacheCookies treats requests with cookies as any other.
+	DangerouslyCacheCookies bool
+	// DangerouslyStoreSetCookie stores responses that set cookies; everybody gets
+	// the cookie of one.
+	DangerouslyStoreSetCookie bool
 
 	// Logger is told of mistakes in the program. Default slog.Default().
 	Logger *slog.Logger
@@ -84,14 +136,19 @@ const (
 )
 
 const (
-	defaultMaxQueue  = 256
-	defaultReadAhead = 1 << 20
+	defaultMaxQueue   = 256
+	defaultCacheQueue = 4096
+	defaultReadAhead  = 1 << 20
+	defaultMaxBody    = 1 << 20
+	defaultHitForMiss = 10 * time.Second
+	defaultCacheName  = "dlm"
 )
 
 // settings is a Config that was found valid.
 type settings struct {
 	Config
 	lockOptions []core.Option
+	policy      rfc9111.Policy
 }
 
 func (c Config) settings() (settings, error) {
@@ -103,11 +160,56 @@ func (c Config) settings() (settings, error) {
 	s.ReadAhead = orDefault(c.ReadAhead, defaultReadAhead)
 	s.ContentionStatus = orDefault(c.ContentionStatus, http.StatusServiceUnavailable)
 	s.OnUnavailable = orDefault(c.OnUnavailable, FailClosed)
+	if c.Fresh > 0 {
+		s.MaxQueue = orDefault(c.MaxQueue, defaultCacheQueue)
+		s.OnUnavailable = orDefault(c.OnUnavailable, FailOpen)
+	}
+	s.MaxBody = orDefault(c.MaxBody, defaultMaxBody)
+	s.HitForMiss = orDefault(c.HitForMiss, defaultHitForMiss)
+	s.CacheName = orDefault(c.CacheName, defaultCacheName)
+	s.IdentityHeaders = canonicalNames(c.IdentityHeaders)
 	if s.Logger == nil {
 		s.Logger = slog.Default()
 	}
 	s.lockOptions = c.lockOptions()
+	s.policy = c.cachePolicy()
 	return s, nil
+}
+
+func (c Config) cachePolicy() rfc9111.Policy {
+	p := rfc9111.Policy{
+		Targets: c.TargetedControl, DefaultLifetime: c.Fresh, DefaultStale: c.Stale, HeuristicMax: c.Heuristic,
+		ObeyClient: c.ObeyClient, DangerouslyAllowCookies: c.DangerouslyCacheCookies,
+		DangerouslyAllowSetCookie: c.DangerouslyStoreSetCookie,
+	}
+	if c.DangerouslyCacheAuthorization {
+		p.Authorization = rfc9111.AuthorizationDangerouslyIgnore
+	}
+	return p
+}
+
+// cacheConfig is nil for a Guard that stores nothing.
+func (s *settings) cacheConfig() *cache.Config {
+	if s.Fresh == 0 && s.Stale == 0 {
+		return nil
+	}
+	failure := cache.FailOpen
+	if s.OnUnavailable == FailClosed {
+		failure = cache.FailClosed
+	}
+	return &cache.Config{
+		Namespace: cacheNamespace(s.Namespace), Locks: s.Locks, Store: s.Store, Codec: codec{&s.policy},
+		Fresh: s.Fresh, Stale: s.Stale, Jitter: s.Jitter, LockTTL: s.TTL, MaxHold: s.MaxHold, Wait: max(s.Wait, 0),
+		OnLockFailure: failure, MaxValue: int(s.MaxBody) + 1<<20, Logger: s.Logger,
+	}
+}
+
+func canonicalNames(names []string) []string {
+	canonical := make([]string, len(names))
+	for i, name := range names {
+		canonical[i] = http.CanonicalHeaderKey(name)
+	}
+	return canonical
 }
 
 // validate names every mistake at once.
@@ -120,11 +222,16 @@ func (c Config) validate() error {
 	if c.Key == nil {
 		refuse("Key: nil: pass a key function, such as keyfuncs.MustTemplate(\"order_<id>\")")
 	}
+	for name, d := range map[string]time.Duration{"Fresh": c.Fresh, "Stale": c.Stale, "MaxHold": c.MaxHold, "HitForMiss": c.HitForMiss, "Heuristic": c.Heuristic} {
+		if d < 0 {
+			refuse("%s: %v: must not be negative", name, d)
+		}
+	}
+	if c.MaxBody < 0 {
+		refuse("MaxBody: %d: must be positive, or 0 for %d", c.MaxBody, defaultMaxBody)
+	}
 	if c.TTL < 0 || c.TTL > 0 && c.TTL < time.Millisecond {
 		refuse("TTL: %v: must be at least 1ms, or 0 for the Manager's", c.TTL)
-	}
-	if c.MaxHold < 0 {
-		refuse("MaxHold: %v: must be positive, or 0 for the Manager's", c.MaxHold)
 	}
 	if c.MaxQueue < 0 {
 		refuse("MaxQueue: %d: must be positive, or 0 for %d", c.MaxQueue, defaultMaxQueue)

@@ -1,7 +1,10 @@
 package guard
 
 import (
+	"fmt"
 	"net/http"
+
+	"github.com/market-intel-brain/dlm/core/cache"
 )
 
 // Guard takes requests through key, lock and handler. It is safe for
@@ -9,6 +12,7 @@ import (
 type Guard struct {
 	settings
 	queue queue
+	cache *cache.Cache[*response] // nil for a Guard that only serializes
 }
 
 // New returns a Guard, or an error that names every mistake in cfg.
@@ -17,12 +21,23 @@ func New(cfg Config) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Guard{settings: s, queue: newQueue(s.MaxQueue)}, nil
+	g := &Guard{settings: s, queue: newQueue(s.MaxQueue)}
+	if config := g.cacheConfig(); config != nil {
+		if g.cache, err = cache.New[*response](*config); err != nil {
+			return nil, fmt.Errorf("guard: invalid Config: %w", err)
+		}
+	}
+	return g, nil
 }
 
 // Close ends what the Guard runs in the background. It does not close the
 // Manager.
-func (g *Guard) Close() error { return nil }
+func (g *Guard) Close() error {
+	if g.cache == nil {
+		return nil
+	}
+	return g.cache.Close()
+}
 
 // Serve answers r, by next or without it. It is what adapters call; programs
 // use the Middleware and Wrap of an adapter.
@@ -34,9 +49,18 @@ func (g *Guard) Close() error { return nil }
 // that nobody has answered yet: see [WriteRefusal]. A panic of next passes
 // through, with the lock released.
 func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request) error) error {
-	key, err := g.lockKey(r)
+	n, err := g.namesOf(r)
 	if err != nil {
 		return g.refuseKey(r, err)
 	}
-	return g.serialize(w, r, key, next)
+	if g.cache == nil {
+		return g.serialize(w, r, n.lock, next)
+	}
+	if done, err := g.arrived(w, r, n, next); done {
+		return err
+	}
+	if g.Fresh == 0 && !g.storable(r) {
+		return g.serialize(w, r, n.lock, next)
+	}
+	return g.cached(w, r, n, next)
 }

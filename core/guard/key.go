@@ -9,17 +9,21 @@ import (
 // ErrEmptyKey is what a request gets whose key is the empty string.
 var ErrEmptyKey = errors.New("guard: the key of the request is empty")
 
-// lockKey names the lock of r within what Scope says.
-func (g *Guard) lockKey(r *http.Request) (string, error) {
+// namesOf asks for the key of r and puts it within what Scope says.
+func (g *Guard) namesOf(r *http.Request) (names, error) {
 	key, err := g.Key(r)
 	if err != nil {
-		return "", err
+		return names{}, err
 	}
 	if key == "" {
-		return "", ErrEmptyKey
+		return names{}, ErrEmptyKey
 	}
+	return names{key: key, lock: g.lockName(r, key)}, nil
+}
+
+func (g *Guard) lockName(r *http.Request, key string) string {
 	if g.Scope == ScopeNamespace && g.Namespace == "" {
-		return key, nil
+		return key
 	}
 	var stack [192]byte
 	name := appendPart(stack[:0], g.Namespace)
@@ -28,7 +32,7 @@ func (g *Guard) lockKey(r *http.Request) (string, error) {
 		var route [96]byte
 		name = appendPart(name, string(appendRoute(route[:0], r.Pattern)))
 	}
-	return string(append(name, key...)), nil
+	return string(append(name, key...))
 }
 
 // appendPart writes a part so that no part can pass for its neighbour: its

@@ -1,0 +1,50 @@
+package guard
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/market-intel-brain/dlm/core/guard/internal/rfc9111"
+)
+
+// around runs next without the store, on the client's own writer. What a
+// successful unsafe request has changed is purged before the client hears of it.
+func (g *Guard) around(w http.ResponseWriter, r *http.Request, reason rfc9111.Reason, next handler) error {
+	fwd := rfc9111.FwdBypass
+	switch reason {
+	case rfc9111.OK:
+		fwd = rfc9111.FwdURIMiss
+	case rfc9111.ReasonMethod:
+		fwd = rfc9111.FwdMethod
+	}
+	g.addStatus(w.Header(), rfc9111.CacheStatus{Fwd: fwd, Detail: string(reason)})
+	if reason != rfc9111.ReasonMethod {
+		return next(w, r)
+	}
+	watch, writer := newWatcher(w, r, func(status int, h http.Header) { g.invalidate(r, status, h) })
+	err := next(writer, r)
+	watch.WriteHeader(http.StatusOK) // unless it was written
+	return err
+}
+
+// invalidate purges what RFC 9111 §4.4 says an unsafe request has made invalid.
+func (g *Guard) invalidate(r *http.Request, status int, h http.Header) {
+	target := *r.URL
+	target.Scheme, target.Host = "http", r.Host
+	if r.TLS != nil {
+		target.Scheme = "https"
+	}
+	var tags []string
+	for _, uri := range rfc9111.Invalidates(r.Method, &target, status, h) {
+		tags = append(tags, g.uriTag(uri))
+	}
+	if len(tags) == 0 {
+		return
+	}
+	if err := g.cache.InvalidateTag(context.WithoutCancel(r.Context()), tags...); err != nil {
+		g.Logger.Warn("dlm: stored responses not purged after an unsafe request", "method", r.Method, "route", r.Pattern, "err", err)
+	}
+}
+
+func (g *Guard) uriTag(u *url.URL) string { return g.resourceTag(u.Host, u.EscapedPath(), u.RawQuery) }

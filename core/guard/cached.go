@@ -1,0 +1,319 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/market-intel-brain/dlm/core/cache"
+	"github.com/market-intel-brain/dlm/core/guard/internal/rfc9111"
+)
+
+// handler is what an adapter gives to Serve.
+type handler = func(http.ResponseWriter, *http.Request) error
+
+// buffers hold names of responses while they are looked up.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
+
+// hit answers from this process' memory if that takes nothing more than
+// writing.
+func (g *Guard) hit(w http.ResponseWriter, r *http.Request, n names) bool {
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	*buffer = g.appendValueName((*buffer)[:0], n, r)
+	// The name is only compared during the call, so the bytes may be reused.
+	res, ok := g.cache.Hit(unsafe.String(unsafe.SliceData(*buffer), len(*buffer)))
+	if !ok || !res.Value.serves(r) {
+		return false
+	}
+	g.deliver(w, r, &res)
+	return true
+}
+
+// cached answers r from the store, or by next, whose response is stored if it
+// may be.
+func (g *Guard) cached(w http.ResponseWriter, r *http.Request, n names, next handler) error {
+	if reason := g.bypass(r); reason != rfc9111.OK {
+		return g.around(w, r, reason, next)
+	}
+	wishes := g.wishes(r)
+	if wishes == (rfc9111.RequestDirectives{}) && g.hit(w, r, n) {
+		return nil
+	}
+	x := &exchange{Guard: g, w: w, r: r, names: n, next: next, wishes: wishes}
+	x.name = string(g.appendValueName(nil, n, r))
+	return x.answer()
+}
+
+// bypass says why the store has no part in the answer to r.
+func (g *Guard) bypass(r *http.Request) rfc9111.Reason {
+	if reason := g.policy.Bypass(r.Method, r.Header); reason != rfc9111.OK {
+		return reason
+	}
+	switch {
+	case r.ContentLength != 0:
+		return reasonBody
+	case overridesMethod(r.Header):
+		return reasonOverride
+	case g.policy.ObeyClient && rfc9111.ParseRequest(r.Header).NoStore:
+		return rfc9111.ReasonClientNoStore
+	case len(r.Header["Upgrade"]) > 0:
+		return reasonIncomplete
+	}
+	return rfc9111.OK
+}
+
+// overridesMethod knows the fields some frameworks take for the method, by
+// which a GET could be made to answer as something else.
+func overridesMethod(h http.Header) bool {
+	return len(h["X-Http-Method-Override"]) > 0 || len(h["X-Http-Method"]) > 0 || len(h["X-Method-Override"]) > 0
+}
+
+func (g *Guard) wishes(r *http.Request) (d rfc9111.RequestDirectives) {
+	if g.policy.ObeyClient {
+		d = rfc9111.ParseRequest(r.Header)
+	}
+	return d
+}
+
+// exchange is one request on its way through the cache.
+type exchange struct {
+	*Guard
+	w      http.ResponseWriter
+	r      *http.Request
+	names  names
+	next   handler
+	wishes rfc9111.RequestDirectives
+	name   string // of the stored response
+
+	own     *response // what next answered to this very request
+	ownErr  error     // what next returned
+	ran     bool      // next has begun
+	entered bool      // in the queue
+}
+
+// answer serves what is stored under the name of the target; where that is
+// another variant than r selects, what is stored under the name of the variant.
+func (x *exchange) answer() error {
+	res, err := x.lookup()
+	if err == nil && !x.ran && !res.Value.serves(x.r) {
+		x.name = string(res.Value.meta.Vary.AppendVariant(append([]byte(x.name), 0), x.r, nil))
+		res, err = x.lookup()
+		if err == nil && !x.ran && !res.Value.serves(x.r) {
+			return x.alone()
+		}
+	}
+	if err != nil {
+		return x.fail(err)
+	}
+	if x.own != nil && x.own == res.Value {
+		return x.deliverFetched(&res)
+	}
+	x.deliver(x.w, x.r, &res)
+	return nil
+}
+
+// deliverFetched answers with what next answered. A response that may be stored
+// is answered from as if it had been, conditions and ranges included.
+func (x *exchange) deliverFetched(res *cache.Result[*response]) error {
+	if x.own.header == nil {
+		fwd := rfc9111.FwdURIMiss
+		if res.Expired {
+			fwd = rfc9111.FwdStale
+		}
+		x.deliverOwn(x.w, x.r, x.own, fwd)
+	} else {
+		x.deliver(x.w, x.r, res)
+	}
+	return x.ownErr
+}
+
+func (x *exchange) lookup() (cache.Result[*response], error) {
+	if partial(x.r) {
+		return x.peek()
+	}
+	if done, res, err := x.obey(); done {
+		return res, err
+	}
+	if !x.queue.enter(x.names.lock) {
+		return cache.Result[*response]{}, ErrQueueFull
+	}
+	x.entered = true
+	defer x.leave()
+	return x.cache.Do(x.r.Context(), cache.Call[*response]{
+		Key: x.name, Lock: x.lockOf(), Inline: true, Fetch: x.fetch, Background: x.background(),
+		Wait: x.Wait, Force: x.wishes.NoCache,
+	})
+}
+
+// lockOf is the Guard's own lock where its handlers exclude each other; where
+// they only should not all do the same work, every response has its own.
+func (x *exchange) lockOf() string {
+	if x.Fresh == 0 {
+		return x.names.lock
+	}
+	return ""
+}
+
+// leave gives the place in the queue back once there is nothing to wait for.
+func (x *exchange) leave() {
+	if x.entered {
+		x.entered = false
+		x.queue.leave(x.names.lock)
+	}
+}
+
+// partial reports a request whose own answer is of no use to the store: a HEAD,
+// or a part of the content.
+func partial(r *http.Request) bool {
+	return r.Method == http.MethodHead || len(r.Header["Range"]) > 0
+}
+
+// storable reports whether the answer to r may be of use to others.
+func (g *Guard) storable(r *http.Request) bool { return !partial(r) && g.bypass(r) == rfc9111.OK }
+
+// errForward ends a lookup that has to be answered by the handler alone.
+var errForward = errors.New("guard: to be answered by the handler")
+
+// peek is the lookup of a partial request.
+func (x *exchange) peek() (cache.Result[*response], error) {
+	res, ok := x.cache.Peek(x.r.Context(), x.name)
+	if !ok || res.State != cache.Fresh {
+		return res, errForward
+	}
+	return res, nil
+}
+
+// errOnlyIfCached ends a request that forbade to ask the handler.
+var errOnlyIfCached = errors.New("guard: only-if-cached, and nothing is")
+
+// obey decides about stored responses as the client asked (RFC 9111 §5.2.1).
+func (x *exchange) obey() (done bool, res cache.Result[*response], err error) {
+	if x.wishes == (rfc9111.RequestDirectives{}) {
+		return false, res, nil
+	}
+	res, ok := x.cache.Peek(x.r.Context(), x.name)
+	var f *rfc9111.Freshness
+	if ok {
+		fresh := res.Value.meta.Freshness
+		fresh.ReceivedAt = time.Now().Add(-res.Age) // by this process' clock
+		f = &fresh
+	}
+	switch x.wishes.Use(f, time.Now()) {
+	case rfc9111.Serve:
+		return true, res, nil
+	case rfc9111.GatewayTimeout:
+		return true, res, errOnlyIfCached
+	case rfc9111.Forward:
+		x.wishes.NoCache = true
+	}
+	return false, res, nil
+}
+
+// fetch runs the handler for this request.
+func (x *exchange) fetch(ctx context.Context) (*response, error) {
+	x.leave()
+	x.ran = true
+	resp, err := x.run(ctx, x.w, x.r, x.name, x.names, x.next)
+	if resp != nil {
+		x.own, x.ownErr = resp, resp.err
+	}
+	return resp, err
+}
+
+// fail answers a request that got no response from the cache.
+func (x *exchange) fail(err error) error {
+	var (
+		unusable *unusableError
+		panicked *cache.PanicError
+	)
+	switch {
+	case errors.Is(err, errForward):
+		return x.alone()
+	case errors.Is(err, errOnlyIfCached):
+		return &Refusal{Status: http.StatusGatewayTimeout, Err: err}
+	case errors.As(err, &unusable) && x.ran:
+		x.deliverOwn(x.w, x.r, unusable.resp, rfc9111.FwdStale)
+		return x.ownErr
+	case x.ran:
+		return err
+	case errors.As(err, &panicked): // logged where it was raised
+		return &Refusal{Status: http.StatusInternalServerError, Err: err}
+	case errors.Is(err, cache.ErrClosed):
+		return &Refusal{Status: http.StatusServiceUnavailable, RetryAfter: retrySoon, Err: err}
+	}
+	return x.contended(x.w, x.r, x.refuseLock(x.r, err))
+}
+
+// alone runs the handler for this request and nobody else.
+func (x *exchange) alone() error {
+	if x.Fresh == 0 {
+		return x.serialize(x.w, x.r, x.names.lock, x.next)
+	}
+	return x.around(x.w, x.r, rfc9111.OK, x.next)
+}
+
+// unusableError is a server error that a stale response may stand in for
+// (RFC 5861 §4).
+type unusableError struct{ resp *response }
+
+func (e *unusableError) Error() string {
+	return "guard: the handler answered " + http.StatusText(e.resp.status)
+}
+
+// run records one run of the handler, as a validation of what is stored where
+// that has a validator.
+func (g *Guard) run(ctx context.Context, w http.ResponseWriter, r *http.Request, name string, n names, next handler) (*response, error) {
+	old, stored := g.cache.Peek(ctx, name)
+	req := r.WithContext(ctx)
+	req.Header = g.forwarded(r, old.Value)
+	rec, writer := newRecorder(w, r, g.MaxBody)
+	handlerErr := next(writer, req)
+	resp := g.settle(rec, r, n, old.Value)
+	resp.err = handlerErr
+	if stored && serverError(resp.status) && !resp.live && g.standsIn(old) {
+		return resp, &unusableError{resp}
+	}
+	return resp, nil
+}
+
+// forwarded are the request's fields for the handler: the conditions are the
+// store's, not the client's, whose answer is made of what comes back.
+func (g *Guard) forwarded(r *http.Request, old *response) http.Header {
+	if old == nil || !old.meta.HasValidator() || old.status != http.StatusOK || !old.serves(r) {
+		return (&rfc9111.Stored{}).Revalidation(r.Header)
+	}
+	return old.meta.Revalidation(r.Header)
+}
+
+// settle makes a response of a recording; a 304 that confirms what is stored
+// makes that new (RFC 9111 §4.3.4).
+func (g *Guard) settle(rec *recorder, r *http.Request, n names, old *response) *response {
+	complete := rec.finish()
+	x := &recorded{request: r, names: n, status: rec.status, header: rec.sent, body: rec.body, complete: complete, received: time.Now()}
+	if complete && rec.status == http.StatusNotModified && old != nil && old.meta.Confirms(rec.sent) {
+		x.status, x.body = old.status, old.body
+		x.header = rfc9111.Freshen(old.header, rec.sent)
+	}
+	resp := g.judge(x)
+	resp.live = rec.live
+	return resp
+}
+
+func serverError(status int) bool {
+	switch status {
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// standsIn reports whether a stored response may be served in place of an error.
+func (g *Guard) standsIn(old cache.Result[*response]) bool {
+	meta := &old.Value.meta
+	late := meta.InitialAge + old.Age - meta.Lifetime
+	return late < max(meta.IfError, meta.WhileRevalidate)
+}

@@ -1,0 +1,113 @@
+package guard
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/market-intel-brain/dlm/core/cache"
+	"github.com/market-intel-brain/dlm/core/guard/internal/rfc9111"
+)
+
+// deliver answers r with a response that may be stored and shared: with 304 or
+// the ranges r asks for where they apply.
+func (g *Guard) deliver(w http.ResponseWriter, r *http.Request, res *cache.Result[*response]) {
+	resp := res.Value
+	h := w.Header()
+	addHeader(h, resp.header)
+	g.addStamp(h, res)
+	if resp.status != http.StatusOK {
+		g.send(w, r, resp)
+		return
+	}
+	if resp.meta.Evaluate(r.Header) == rfc9111.NotModified {
+		rfc9111.SetNotModified(h)
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	if lines := r.Header["Range"]; len(lines) > 0 && r.Method == http.MethodGet && resp.meta.RangeApplies(r.Header) {
+		sendRanges(w, lines, resp)
+		return
+	}
+	g.send(w, r, resp)
+}
+
+func (g *Guard) send(w http.ResponseWriter, r *http.Request, resp *response) {
+	w.WriteHeader(resp.status)
+	if len(resp.body) > 0 && r.Method != http.MethodHead {
+		_, _ = w.Write(resp.body) // a client that is gone is nobody's concern
+	}
+}
+
+func sendRanges(w http.ResponseWriter, lines []string, resp *response) {
+	partial := rfc9111.PlanPartial(lines, int64(len(resp.body)), resp.header.Get("Content-Type"))
+	partial.SetHeader(w.Header())
+	w.WriteHeader(partial.Status)
+	_ = partial.Write(w, resp.body)
+}
+
+// deliverOwn answers with a response that is not to be stored, to the client
+// whose request it answers.
+func (g *Guard) deliverOwn(w http.ResponseWriter, r *http.Request, resp *response, fwd rfc9111.Fwd) {
+	if resp.live {
+		return
+	}
+	h := w.Header()
+	addHeader(h, resp.full)
+	g.addStatus(h, rfc9111.CacheStatus{Fwd: fwd, Detail: string(resp.reason)})
+	g.send(w, r, resp)
+}
+
+// addStamp says how old the response is and where it comes from. A hit differs
+// from the last one of the same second in nothing, so it allocates nothing.
+func (g *Guard) addStamp(h http.Header, res *cache.Result[*response]) {
+	resp := res.Value
+	age := resp.meta.InitialAge + res.Age
+	ttl := resp.meta.Lifetime - age
+	if res.State != cache.Fresh || res.Waited || len(h["Cache-Status"]) > 0 {
+		if res.State != cache.Fetched {
+			h["Age"] = []string{seconds(age)}
+		}
+		g.addStatus(h, g.statusOf(res, ttl))
+		return
+	}
+	s := resp.stamp.Load()
+	if s == nil || s.age != int64(age/time.Second) || s.ttl != int64(ttl/time.Second) {
+		status := rfc9111.CacheStatus{Cache: g.CacheName, TTL: ttl, HasTTL: true}
+		s = &stamp{
+			age: int64(age / time.Second), ttl: int64(ttl / time.Second),
+			ageValue: []string{seconds(age)}, statusValue: []string{string(status.Append(nil))},
+		}
+		resp.stamp.Store(s)
+	}
+	h["Age"] = s.ageValue
+	h["Cache-Status"] = s.statusValue
+}
+
+// statusOf tells what the request went through.
+func (g *Guard) statusOf(res *cache.Result[*response], ttl time.Duration) rfc9111.CacheStatus {
+	s := rfc9111.CacheStatus{TTL: ttl, HasTTL: true}
+	switch res.State {
+	case cache.Fetched:
+		s.Fwd, s.Stored = rfc9111.FwdURIMiss, res.Stored
+		if res.Expired {
+			s.Fwd = rfc9111.FwdStale
+		}
+	case cache.Shared:
+		s.Fwd, s.Collapsed = rfc9111.FwdURIMiss, rfc9111.CollapsedReused
+	case cache.Stale:
+		if res.Err != nil {
+			s.Fwd, s.Detail = rfc9111.FwdStale, "stale-if-error"
+		}
+	}
+	return s
+}
+
+func (g *Guard) addStatus(h http.Header, s rfc9111.CacheStatus) {
+	s.Cache = g.CacheName
+	s.AddTo(h)
+}
+
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(int64(max(d, 0)/time.Second), 10)
+}

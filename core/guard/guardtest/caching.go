@@ -1,0 +1,446 @@
+package guardtest
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/market-intel-brain/dlm/core/guard"
+)
+
+var caching = []behaviour{
+	{name: "a stored response is served without the handler", test: servesStored},
+	{name: "a hit says hit, its age and its remaining life", test: hitSays},
+	{name: "a cold key runs the handler once for everybody", test: collapses},
+	{name: "losers share the winner's response with its headers", test: sharesHeaders},
+	{name: "the winner's client going away fails nobody", test: winnerGone},
+	{name: "a panic of the winner hangs nobody", test: winnerPanics},
+	{name: "HEAD is answered from a stored GET and stores nothing", test: headSharesGet},
+	{name: "a POST never sees a GET's response", test: postIsNoGet},
+	{name: "a successful POST purges what is stored for its target", test: postPurges},
+	{name: "a failed POST purges nothing", test: failedPostPurgesNothing},
+	{name: "the query is part of the identity", test: queryApart},
+	{name: "the Host is part of the identity", test: hostApart},
+	{name: "IgnoreQuery leaves out what it names", test: ignoresQuery},
+	{name: "Vary keeps variants apart", test: variants},
+	{name: "Vary: * is not stored", test: varyStar},
+	{name: "multi-value headers stay multi-value", test: multiValue},
+	{name: "headers of outer middleware are not stored", test: outerHeaders},
+	{name: "a missing ETag is made, and If-None-Match answered with 304", test: makesETag},
+	{name: "If-Modified-Since is answered with 304", test: modifiedSince},
+	{name: "a range is cut from a stored response", test: ranges},
+	{name: "several ranges are cut from a stored response", test: multipleRanges},
+	{name: "a range beyond the end is 416", test: unsatisfiable},
+	{name: "a purge removes every variant and target of a key", test: purges},
+	{name: "a purge by tag removes what carries it", test: purgesTags},
+	{name: "a purge by tag leaves others alone", test: purgesOnlyTags},
+	{name: "purge patterns are literal", test: purgeIsLiteral},
+	{name: "max-age overrules Fresh", test: maxAgeWins},
+	{name: "a stored 404 is served", test: storesNotFound},
+	{name: "a 500 is not stored", test: errorNotStored},
+}
+
+// counted is a handler that numbers its runs.
+func counted(h http.HandlerFunc) (http.HandlerFunc, *atomic.Int64) {
+	var runs atomic.Int64
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Run", strconv.FormatInt(runs.Add(1), 10))
+		h(w, r)
+	}, &runs
+}
+
+func write(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }
+}
+
+// store serves /x/{id} through a Guard that caches for an hour.
+func (e *env) store(h http.HandlerFunc) (*site, *atomic.Int64) {
+	return e.storeWith(guard.Config{}, h)
+}
+
+func (e *env) storeWith(cfg guard.Config, h http.HandlerFunc) (*site, *atomic.Int64) {
+	if cfg.Fresh == 0 {
+		cfg.Fresh = time.Hour
+	}
+	handler, runs := counted(h)
+	g := e.guard(cfg)
+	s := e.serve(route(g, handler),
+		Route{Method: http.MethodPost, Pattern: "/x/{id}", Guard: g, Handler: handler},
+		Route{Method: http.MethodHead, Pattern: "/x/{id}", Guard: g, Handler: handler})
+	return s, runs
+}
+
+func (s *site) runs(want int64, runs *atomic.Int64) {
+	s.Helper()
+	require.EqualValues(s, want, runs.Load(), "runs of the handler")
+}
+
+func servesStored(e *env) {
+	s, runs := e.store(write("hello"))
+	first, second := s.ok(s.get("/x/1")), s.ok(s.get("/x/1"))
+	require.Equal(s, "hello", first.body)
+	require.Equal(s, "hello", second.body)
+	require.Equal(s, first.Header.Get("Content-Type"), second.Header.Get("Content-Type"))
+	s.runs(1, runs)
+	s.ok(s.get("/x/2"))
+	s.runs(2, runs)
+}
+
+func hitSays(e *env) {
+	s, _ := e.store(write("hello"))
+	miss, hit := s.ok(s.get("/x/1")), s.ok(s.get("/x/1"))
+	require.Regexp(s, `^dlm;fwd=uri-miss;stored;ttl=\d+$`, miss.Header.Get("Cache-Status"))
+	require.Regexp(s, `^dlm;hit;ttl=\d+$`, hit.Header.Get("Cache-Status"))
+	require.Empty(s, miss.Header["Age"])
+	require.Regexp(s, `^\d+$`, hit.Header.Get("Age"))
+	require.Len(s, hit.Header["Date"], 1)
+}
+
+func collapses(e *env) {
+	g := newGate()
+	s, runs := e.storeWith(guard.Config{Wait: patience}, g.ServeHTTP)
+	first := s.goGet(context.Background(), "/x/1")
+	receive(e, g.entered, "the winner")
+	const losers = 30
+	answers := make(chan answer, losers)
+	for range losers {
+		go func() { answers <- s.get("/x/1") }()
+	}
+	close(g.leave)
+	s.ok(receive(e, first, "the winner's answer"))
+	for range losers {
+		require.Equal(s, "through", s.ok(receive(e, answers, "a loser's answer")).body)
+	}
+	s.runs(1, runs)
+}
+
+func sharesHeaders(e *env) {
+	s, _ := e.store(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Own", "own")
+		w.WriteHeader(http.StatusNonAuthoritativeInfo)
+		_, _ = io.WriteString(w, "shared")
+	})
+	for _, a := range s.each(10, at("/x/1")) {
+		s.status(http.StatusNonAuthoritativeInfo, a)
+		require.Equal(s, "own", a.Header.Get("X-Own"))
+		require.Equal(s, "shared", a.body)
+	}
+}
+
+func winnerGone(e *env) {
+	g := newGate()
+	s, _ := e.storeWith(guard.Config{Wait: patience}, g.ServeHTTP)
+	ctx, hangUp := context.WithCancel(context.Background())
+	winner := s.goGet(ctx, "/x/1")
+	receive(e, g.entered, "the winner")
+	loser := s.goGet(context.Background(), "/x/1")
+	hangUp()
+	require.Error(s, receive(e, winner, "the winner's end").err)
+	close(g.leave)
+	require.Equal(s, "through", s.ok(receive(e, loser, "the loser's answer")).body)
+	require.Equal(s, "through", s.ok(s.get("/x/1")).body)
+}
+
+func winnerPanics(e *env) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	var runs atomic.Int64
+	s := e.serve(route(e.guard(guard.Config{Fresh: time.Hour}), func(w http.ResponseWriter, _ *http.Request) {
+		if runs.Add(1) == 1 {
+			close(entered)
+			<-leave
+			panic("winner")
+		}
+		_, _ = io.WriteString(w, "second")
+	}))
+	first := s.goGet(context.Background(), "/x/1")
+	receive(e, entered, "the winner")
+	second := s.goGet(context.Background(), "/x/1")
+	close(leave)
+	require.Error(s, receive(e, first, "the winner's end").err)
+	receive(e, second, "the loser's end")
+	require.Equal(s, "second", s.ok(s.get("/x/1")).body)
+}
+
+func headSharesGet(e *env) {
+	s, runs := e.store(write("hello"))
+	head := func() answer { return s.ok(s.do(context.Background(), http.MethodHead, "/x/1", nil)) }
+	head()
+	s.runs(1, runs)
+	require.Equal(s, "hello", s.ok(s.get("/x/1")).body)
+	s.runs(2, runs)
+	a := head()
+	s.runs(2, runs)
+	require.Equal(s, "5", a.Header.Get("Content-Length"))
+	require.Contains(s, a.Header.Get("Cache-Status"), "hit")
+}
+
+func (s *site) post(path string) answer {
+	return s.do(context.Background(), http.MethodPost, path, nil)
+}
+
+func postIsNoGet(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Method) })
+	require.Equal(s, "GET", s.ok(s.get("/x/1")).body)
+	require.Equal(s, "POST", s.ok(s.post("/x/1")).body)
+	require.Equal(s, "POST", s.ok(s.post("/x/1")).body)
+	s.runs(3, runs)
+}
+
+func postPurges(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.Header().Set("Location", "/x/2")
+			w.WriteHeader(http.StatusCreated)
+		}
+	})
+	s.ok(s.get("/x/1"))
+	s.ok(s.get("/x/2"))
+	others := s.others(runs)
+	s.status(http.StatusCreated, s.post("/x/1"))
+	before := runs.Load()
+	s.ok(s.get("/x/1"))
+	s.ok(s.get("/x/2"))
+	s.runs(before+2, runs)
+	others()
+}
+
+// others stores responses that a purge of something else is to leave alone, and
+// returns the check that it did. Tags share counters, so one may fall with it.
+func (s *site) others(runs *atomic.Int64) (untouched func()) {
+	const n = 8
+	ask := func() {
+		for i := range n {
+			s.ok(s.get("/x/other" + strconv.Itoa(i)))
+		}
+	}
+	ask()
+	return func() {
+		s.Helper()
+		before := runs.Load()
+		ask()
+		require.LessOrEqual(s, runs.Load()-before, int64(2), "a purge went too far")
+	}
+}
+
+func failedPostPurgesNothing(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.WriteHeader(http.StatusConflict)
+		}
+	})
+	s.ok(s.get("/x/1"))
+	s.status(http.StatusConflict, s.post("/x/1"))
+	s.ok(s.get("/x/1"))
+	s.runs(2, runs)
+}
+
+func queryApart(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.URL.RawQuery) })
+	for _, q := range []string{"", "a=1", "a=2", "a=1&b=2", "b=2&a=1", "a=1&a=2", "a=%31"} {
+		require.Equal(s, q, s.ok(s.get("/x/1?"+q)).body)
+	}
+	s.runs(7, runs)
+}
+
+func hostApart(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Host) })
+	require.Equal(s, "evil.example", s.ok(s.get("/x/1", "Host", "evil.example")).body)
+	require.Equal(s, "shop.example", s.ok(s.get("/x/1", "Host", "shop.example")).body)
+	require.Equal(s, "shop.example:81", s.ok(s.get("/x/1", "Host", "shop.example:81")).body)
+	s.ok(s.get("/x/1", "Host", "SHOP.example"))
+	s.runs(3, runs)
+}
+
+func ignoresQuery(e *env) {
+	s, runs := e.storeWith(guard.Config{IgnoreQuery: []string{"utm source"}}, write("hello"))
+	s.ok(s.get("/x/1?a=1&utm+source=x"))
+	s.ok(s.get("/x/1?utm%20source=y&a=1"))
+	s.ok(s.get("/x/1?a=1"))
+	s.runs(1, runs)
+	s.ok(s.get("/x/1?a=2"))
+	s.runs(2, runs)
+}
+
+func variants(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Accept-Language")
+		_, _ = io.WriteString(w, r.Header.Get("Accept-Language"))
+	})
+	for range 3 {
+		for _, lang := range []string{"de", "fr", "en"} {
+			require.Equal(s, lang, s.ok(s.get("/x/1", "Accept-Language", lang)).body)
+		}
+	}
+	s.runs(3, runs)
+}
+
+func varyStar(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Vary", "*") })
+	s.ok(s.get("/x/1"))
+	s.ok(s.get("/x/1"))
+	s.runs(2, runs)
+}
+
+func multiValue(e *env) {
+	s, _ := e.store(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Add("Link", "</a>; rel=next")
+		w.Header().Add("Link", "</b>; rel=prev")
+		w.Header().Add("X-Many", "one")
+		w.Header().Add("X-Many", "two")
+	})
+	for range 2 {
+		a := s.ok(s.get("/x/1"))
+		require.Len(s, a.Header["Link"], 2)
+		require.Equal(s, []string{"one", "two"}, a.Header["X-Many"])
+	}
+}
+
+func outerHeaders(e *env) {
+	var requests atomic.Int64
+	handler, runs := counted(write("hello"))
+	app := e.adapter.App([]Route{{Method: "GET", Pattern: "/x/{id}", Chain: e.chain, Guard: e.guard(guard.Config{Fresh: time.Hour}), Handler: handler}})
+	s := e.serveHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Request-Id", strconv.FormatInt(requests.Add(1), 10))
+		w.Header().Set("Vary", "Origin")
+		app.ServeHTTP(w, r)
+	}))
+	for want := range 3 {
+		a := s.ok(s.get("/x/1"))
+		require.Equal(s, []string{strconv.Itoa(want + 1)}, a.Header["X-Request-Id"])
+		require.Equal(s, []string{"Origin"}, a.Header["Vary"])
+	}
+	s.runs(1, runs)
+}
+
+func makesETag(e *env) {
+	s, runs := e.store(write("hello"))
+	tag := s.ok(s.get("/x/1")).Header.Get("ETag")
+	require.Regexp(s, `^"[0-9a-f]+"$`, tag)
+	a := s.status(http.StatusNotModified, s.get("/x/1", "If-None-Match", tag))
+	require.Empty(s, a.body)
+	require.Equal(s, tag, a.Header.Get("ETag"))
+	s.ok(s.get("/x/1", "If-None-Match", `"other"`))
+	s.status(http.StatusNotModified, s.get("/x/1", "If-None-Match", `"other", W/`+tag))
+	s.status(http.StatusNotModified, s.get("/x/2", "If-None-Match", tag)) // stored whole all the same
+	require.Equal(s, "hello", s.ok(s.get("/x/2")).body)
+	s.runs(2, runs)
+}
+
+func modifiedSince(e *env) {
+	modified := time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)
+	s, runs := e.store(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Last-Modified", modified)
+		_, _ = io.WriteString(w, "hello")
+	})
+	s.ok(s.get("/x/1"))
+	s.status(http.StatusNotModified, s.get("/x/1", "If-Modified-Since", modified))
+	s.ok(s.get("/x/1", "If-Modified-Since", time.Now().Add(-2*time.Hour).UTC().Format(http.TimeFormat)))
+	s.runs(1, runs)
+}
+
+func ranges(e *env) {
+	s, runs := e.store(write("0123456789"))
+	s.ok(s.get("/x/1"))
+	for spec, want := range map[string]string{"bytes=0-3": "0123", "bytes=-3": "789", "bytes=8-": "89", "bytes=9-100": "9"} {
+		a := s.status(http.StatusPartialContent, s.get("/x/1", "Range", spec))
+		require.Equal(s, want, a.body, spec)
+		require.Contains(s, a.Header.Get("Content-Range"), "/10")
+	}
+	s.ok(s.get("/x/1", "Range", "bytes=0-3", "If-Range", `"other"`))
+	s.ok(s.get("/x/1", "Range", "lines=0-3"))
+	s.runs(1, runs)
+}
+
+func multipleRanges(e *env) {
+	s, _ := e.store(write("0123456789" + repeat(".", 1000)))
+	s.ok(s.get("/x/1"))
+	a := s.status(http.StatusPartialContent, s.get("/x/1", "Range", "bytes=0-1,4-5"))
+	require.Contains(s, a.Header.Get("Content-Type"), "multipart/byteranges")
+	require.Contains(s, a.body, "bytes 0-1/1010")
+	require.Contains(s, a.body, "bytes 4-5/1010")
+}
+
+func unsatisfiable(e *env) {
+	s, _ := e.store(write("0123456789"))
+	s.ok(s.get("/x/1"))
+	a := s.status(http.StatusRequestedRangeNotSatisfiable, s.get("/x/1", "Range", "bytes=10-"))
+	require.Equal(s, "bytes */10", a.Header.Get("Content-Range"))
+}
+
+func purges(e *env) {
+	handler, runs := counted(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Vary", "Accept-Language") })
+	g := e.guard(guard.Config{Fresh: time.Hour})
+	s := e.serve(route(g, handler))
+	ask := func() {
+		s.ok(s.get("/x/1", "Accept-Language", "de"))
+		s.ok(s.get("/x/1", "Accept-Language", "fr"))
+		s.ok(s.get("/x/1?q=1"))
+	}
+	ask()
+	s.runs(3, runs)
+	require.NoError(s, g.Purge(context.Background(), "id_1"))
+	ask()
+	s.runs(6, runs)
+	ask()
+	s.runs(6, runs)
+}
+
+func purgesTags(e *env) {
+	handler, runs := counted(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Tag", "all, id-"+r.URL.Query().Get("t"))
+		w.Header().Set("Surrogate-Key", "sk1 sk2")
+	})
+	g := e.guard(guard.Config{Fresh: time.Hour})
+	s := e.serve(route(g, handler))
+	for _, tag := range []string{"id-1", "all", "sk2"} {
+		s.ok(s.get("/x/1?t=1"))
+		before := runs.Load()
+		require.NoError(s, g.PurgeTags(context.Background(), "all, id-1", "", "sk", tag))
+		s.ok(s.get("/x/1?t=1"))
+		s.runs(before+1, runs)
+	}
+}
+
+func purgesOnlyTags(e *env) {
+	handler, runs := counted(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Cache-Tag", r.URL.Path) })
+	g := e.guard(guard.Config{Fresh: time.Hour})
+	s := e.serve(route(g, handler))
+	others := s.others(runs)
+	require.NoError(s, g.PurgeTags(context.Background(), "/x/1"))
+	others()
+}
+
+func purgeIsLiteral(e *env) {
+	handler, runs := counted(write("hello"))
+	g := e.guard(guard.Config{Fresh: time.Hour})
+	s := e.serve(route(g, handler))
+	others := s.others(runs)
+	require.NoError(s, g.Purge(context.Background(), "*", "id_*", "id_?", "id_[a-z]other1", ""))
+	others()
+}
+
+func maxAgeWins(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Cache-Control", "max-age=0") })
+	s.ok(s.get("/x/1"))
+	s.ok(s.get("/x/1"))
+	s.runs(2, runs)
+}
+
+func storesNotFound(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
+	s.status(http.StatusNotFound, s.get("/x/1"))
+	s.status(http.StatusNotFound, s.get("/x/1"))
+	s.runs(1, runs)
+}
+
+func errorNotStored(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+	s.status(http.StatusInternalServerError, s.get("/x/1"))
+	s.status(http.StatusInternalServerError, s.get("/x/1"))
+	s.runs(2, runs)
+}

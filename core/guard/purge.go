@@ -1,0 +1,29 @@
+package guard
+
+import "context"
+
+// Purge removes every response stored for these keys, as Config.Key gives them,
+// of all routes, targets and variants of the Guard's Namespace. Nothing made
+// before the call is served by this process once it returned, nor by another one
+// a message later, and handlers under way do not store what they answer. Keys
+// are taken literally.
+func (g *Guard) Purge(ctx context.Context, keys ...string) error {
+	return g.purge(ctx, keyTag, keys)
+}
+
+// PurgeTags removes every response whose Cache-Tag or Surrogate-Key field has
+// one of the tags, as Purge does for keys.
+func (g *Guard) PurgeTags(ctx context.Context, tags ...string) error {
+	return g.purge(ctx, userTag, tags)
+}
+
+func (g *Guard) purge(ctx context.Context, tagOf func(string) string, names []string) error {
+	if g.cache == nil || len(names) == 0 {
+		return nil
+	}
+	tags := make([]string, len(names))
+	for i, name := range names {
+		tags[i] = tagOf(name)
+	}
+	return g.cache.InvalidateTag(ctx, tags...)
+}

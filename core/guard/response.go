@@ -1,0 +1,183 @@
+package guard
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/market-intel-brain/dlm/core/cache"
+	"github.com/market-intel-brain/dlm/core/guard/internal/rfc9111"
+)
+
+// response is what a handler answered. Once others may see it nothing in it
+// changes but the stamp, so it is shared without copies: whoever writes it to a
+// client assigns its slices and never writes into them.
+type response struct {
+	status int
+	header http.Header // the stored fields, private to the response
+	body   []byte
+	meta   rfc9111.Stored
+
+	variant []byte // identity under meta.Vary of the request it answers
+	policy  cache.Policy
+
+	full   http.Header // of a response that is not stored: all its fields
+	live   bool        // already with the client whose request it answers
+	reason rfc9111.Reason
+	err    error // what the handler returned beside it
+
+	stamp atomic.Pointer[stamp]
+}
+
+// stamp is what changes from one second to the next in the answers made of a
+// response, formatted once for all of them.
+type stamp struct {
+	age, ttl    int64 // seconds
+	ageValue    []string
+	statusValue []string
+}
+
+// CachePolicy implements cache.Policied.
+func (r *response) CachePolicy() cache.Policy { return r.policy }
+
+// CacheSize implements cache.Sized. What is remembered as uncacheable has no
+// response.
+func (r *response) CacheSize() int {
+	if r == nil {
+		return 0
+	}
+	size := len(r.body) + len(r.variant) + 512
+	for name, values := range r.header {
+		size += len(name) + 64
+		for _, value := range values {
+			size += len(value) + 16
+		}
+	}
+	return size
+}
+
+// recorded is one exchange with the handler, about to be judged.
+type recorded struct {
+	request  *http.Request // as the client sent it
+	names    names
+	status   int
+	header   http.Header
+	body     []byte
+	complete bool // not flushed, hijacked, too large or cut short
+	received time.Time
+}
+
+// keepValidated is for how long at least a response with a validator is kept
+// after it can no longer be used as it is: a 304 makes it new again.
+const keepValidated = time.Minute
+
+// judge makes a response of what was recorded and decides what may become of it.
+func (g *Guard) judge(rec *recorded) *response {
+	header := rfc9111.Canonical(rec.header)
+	if rec.complete {
+		header = completed(header, rec)
+	}
+	meta := g.policy.Describe(rec.status, header, time.Time{}, rec.received)
+	resp := &response{status: rec.status, full: header, body: rec.body, meta: meta}
+	if resp.reason = g.refusal(rec, header, &meta); resp.reason != rfc9111.OK {
+		resp.policy = cache.Policy{NoStore: true, HitForMiss: g.hitForMiss(rec.status)}
+		return resp
+	}
+	resp.header = rfc9111.StoredHeader(header, &meta)
+	resp.full = nil
+	resp.variant = resp.meta.Vary.AppendVariant(nil, rec.request, nil)
+	resp.policy = g.lifetimes(&meta)
+	resp.policy.Tags = g.tags(rec.names, rec.request, header)
+	return resp
+}
+
+// reasonIncomplete is said of what streamed past the cache, reasonBody of a
+// request whose body may have a part in the answer.
+const (
+	reasonIncomplete rfc9111.Reason = "streamed"
+	reasonBody       rfc9111.Reason = "request-body"
+	reasonOverride   rfc9111.Reason = "method-override"
+)
+
+func (g *Guard) refusal(rec *recorded, header http.Header, meta *rfc9111.Stored) rfc9111.Reason {
+	if !rec.complete {
+		return reasonIncomplete
+	}
+	return g.policy.Refusal(&rfc9111.Exchange{Method: rec.request.Method, Request: rec.request.Header, Response: header}, meta)
+}
+
+// hitForMiss remembers that a target cannot be cached. A server error says
+// nothing about the next response.
+func (g *Guard) hitForMiss(status int) time.Duration {
+	if status >= 500 {
+		return 0
+	}
+	return g.HitForMiss
+}
+
+// lifetimes are those of the response, less the age it came with. A Guard
+// without Fresh runs the handler for everybody who gets the lock: what is fresh
+// elsewhere is only good for those who do not.
+func (g *Guard) lifetimes(meta *rfc9111.Stored) cache.Policy {
+	fresh := max(0, meta.Lifetime-meta.InitialAge)
+	late := max(0, meta.InitialAge-meta.Lifetime)
+	p := cache.Policy{
+		Fresh:        fresh,
+		Stale:        max(0, meta.WhileRevalidate-late),
+		StaleIfError: max(0, meta.IfError-late),
+	}
+	if meta.HasValidator() {
+		p.StaleIfError = max(p.StaleIfError, fresh, keepValidated)
+	}
+	if g.Fresh == 0 {
+		p = cache.Policy{Stale: p.Fresh + p.Stale, StaleIfError: p.Fresh + p.StaleIfError}
+	}
+	return p
+}
+
+// completed adds what net/http would have added while sending, so that every
+// client gets the same: the length, the type it would have guessed, and a
+// validator where the handler gave none.
+func completed(h http.Header, rec *recorded) http.Header {
+	h = h.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	if bodyAllowed(rec.status) {
+		if _, stated := h["Content-Type"]; !stated && len(rec.body) > 0 && h.Get("Content-Encoding") == "" {
+			h["Content-Type"] = []string{http.DetectContentType(rec.body)}
+		}
+		h["Content-Length"] = []string{strconv.Itoa(len(rec.body))}
+	}
+	if rec.status == http.StatusOK && len(h["Etag"]) == 0 && len(h["Last-Modified"]) == 0 {
+		h["Etag"] = []string{entityTag(rec.body)}
+	}
+	// A coding was chosen for this client, whether or not the handler says so.
+	if len(h["Content-Encoding"]) > 0 && !strings.Contains(strings.ToLower(strings.Join(h["Vary"], ",")), "accept-encoding") {
+		h["Vary"] = append(h["Vary"], "Accept-Encoding")
+	}
+	return h
+}
+
+// entityTag is a strong validator: two contents share it only if SHA-256 does.
+func entityTag(body []byte) string {
+	sum := sha256.Sum256(body)
+	return string(append(appendHex([]byte{'"'}, sum[:12]), '"'))
+}
+
+func bodyAllowed(status int) bool {
+	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// serves reports whether the response is the one r selects among the variants.
+func (r *response) serves(req *http.Request) bool {
+	if len(r.meta.Vary.Fields) == 0 {
+		return true
+	}
+	var stack [256]byte
+	return bytes.Equal(r.meta.Vary.AppendVariant(stack[:0], req, nil), r.variant)
+}

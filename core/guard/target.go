@@ -1,0 +1,145 @@
+package guard
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// names of one request.
+type names struct {
+	key  string // as Guard.Key gave it
+	lock string // within what Scope says
+}
+
+// appendValueName names the response to r in the store: by its lock and by its
+// target. Whatever a handler may answer differently to has to be in here, or one
+// client decides what others get; what is left out is left out by name, with
+// IgnoreHost and IgnoreQuery.
+func (g *Guard) appendValueName(dst []byte, n names, r *http.Request) []byte {
+	dst = appendField(dst, n.lock)
+	if !g.IgnoreHost {
+		dst = appendLowered(dst, r.Host)
+	}
+	dst = appendField(dst, r.URL.EscapedPath())
+	dst = appendField(dst, g.query(r.URL.RawQuery))
+	if !isTarget(r.RequestURI, r.URL) {
+		// A middleware took a prefix off, or rewrote the path for reasons of its own.
+		dst = appendField(dst, r.RequestURI)
+	}
+	for _, name := range g.IdentityHeaders {
+		dst = binary.AppendUvarint(dst, uint64(len(r.Header[name])))
+		for _, value := range r.Header[name] {
+			dst = appendField(dst, value)
+		}
+	}
+	return dst
+}
+
+// appendField writes a field behind its length, so that none can pass for two.
+func appendField(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// appendLowered is for host names, which know no case (RFC 9110 §4.2.3).
+func appendLowered(dst []byte, s string) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(s)))
+	for i := range len(s) {
+		c := s[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// isTarget reports whether uri is the origin form of u.
+func isTarget(uri string, u *url.URL) bool {
+	rest, ok := strings.CutPrefix(uri, u.EscapedPath())
+	if !ok {
+		return uri == "" // not a request of a server
+	}
+	if u.RawQuery == "" {
+		return rest == "" || rest == "?"
+	}
+	return len(rest) > 0 && rest[0] == '?' && rest[1:] == u.RawQuery
+}
+
+// query is the query without the parameters of IgnoreQuery. It is otherwise
+// taken as it came: order and repetition may mean something to the handler.
+func (g *Guard) query(raw string) string {
+	if raw == "" || len(g.IgnoreQuery) == 0 {
+		return raw
+	}
+	var kept []string
+	for pair := range strings.SplitSeq(raw, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if decoded, err := url.QueryUnescape(name); err != nil || !slices.Contains(g.IgnoreQuery, decoded) {
+			kept = append(kept, pair)
+		}
+	}
+	return strings.Join(kept, "&")
+}
+
+// Tags find stored responses again. Each kind has a prefix of its own, so that
+// no header of a response can name a tag of another kind.
+
+func keyTag(key string) string  { return "k" + key }
+func userTag(tag string) string { return "t" + tag }
+
+// resourceTag names all that is stored for a resource, whatever the route, the
+// key and the variant.
+func (g *Guard) resourceTag(host, path, query string) string {
+	dst := []byte{'u'}
+	if !g.IgnoreHost {
+		dst = appendLowered(dst, host)
+	}
+	return string(appendField(appendField(dst, path), g.query(query)))
+}
+
+// tags of a response to r.
+func (g *Guard) tags(n names, r *http.Request, h http.Header) []string {
+	tags := []string{keyTag(n.key), g.resourceTag(r.Host, r.URL.EscapedPath(), r.URL.RawQuery)}
+	for _, line := range h["Cache-Tag"] {
+		for tag := range strings.SplitSeq(line, ",") {
+			tags = appendTag(tags, tag)
+		}
+	}
+	for _, line := range h["Surrogate-Key"] {
+		for tag := range strings.FieldsSeq(line) {
+			tags = appendTag(tags, tag)
+		}
+	}
+	return tags
+}
+
+// maxTags bounds what one response can make the store remember.
+const maxTags = 64
+
+func appendTag(tags []string, tag string) []string {
+	if tag = strings.TrimSpace(tag); tag == "" || len(tags) == maxTags {
+		return tags
+	}
+	return append(tags, userTag(tag))
+}
+
+// cacheNamespace fits a Namespace of any bytes into a cache's.
+func cacheNamespace(namespace string) string {
+	if namespace == "" {
+		return "guard"
+	}
+	sum := sha256.Sum256([]byte(namespace))
+	return "guard:" + string(appendHex(nil, sum[:16]))
+}
+
+func appendHex(dst, data []byte) []byte {
+	const digits = "0123456789abcdef"
+	for _, b := range data {
+		dst = append(dst, digits[b>>4], digits[b&15])
+	}
+	return dst
+}

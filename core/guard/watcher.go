@@ -1,0 +1,74 @@
+package guard
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+)
+
+// watcher tells of the final status before it is sent, and is otherwise in
+// nobody's way.
+type watcher struct {
+	http.ResponseWriter
+	told bool
+	tell func(status int, h http.Header)
+}
+
+// newWatcher returns the writer for the handler; as with the recorder it can be
+// hijacked only where the connection can.
+func newWatcher(w http.ResponseWriter, r *http.Request, tell func(int, http.Header)) (*watcher, http.ResponseWriter) {
+	watch := &watcher{ResponseWriter: w, tell: tell}
+	if r.ProtoMajor == 1 && canHijack(w) {
+		return watch, hijackableWatcher{watch}
+	}
+	return watch, watch
+}
+
+func (w *watcher) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *watcher) WriteHeader(status int) {
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		if w.told {
+			return
+		}
+		w.told = true
+		w.tell(status, w.Header())
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *watcher) start() {
+	if !w.told {
+		w.WriteHeader(http.StatusOK)
+	}
+}
+
+func (w *watcher) Write(p []byte) (int, error) {
+	w.start()
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *watcher) WriteString(s string) (int, error) {
+	w.start()
+	return io.WriteString(w.ResponseWriter, s)
+}
+
+func (w *watcher) ReadFrom(src io.Reader) (int64, error) {
+	w.start()
+	return io.Copy(w.ResponseWriter, src)
+}
+
+func (w *watcher) Flush() { _ = w.FlushError() }
+
+func (w *watcher) FlushError() error {
+	w.start()
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+type hijackableWatcher struct{ *watcher }
+
+func (w hijackableWatcher) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.told = true
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
