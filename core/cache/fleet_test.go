@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -203,30 +204,21 @@ func ask(t testing.TB, procs []*process, o order) report {
 // monitored counts the commands that clients send to a node while do runs, by
 // name, with heartbeats left out; scripted are those that scripts made of them.
 func monitored(t testing.TB, n *coretest.Node, do func()) (sent map[string]int, total, scripted int) {
-	client := dial(t, n.Options())
-	lines := make(chan string, 10_000)
-	mon := client.Monitor(t.Context(), lines)
-	mon.Start()
-	mark := func(text string) {
-		for { // until the monitor is seen to run, and then to have seen it all
-			require.NoError(t, n.Client().Echo(t.Context(), text).Err())
-			select {
-			case line := <-lines:
-				for ; !strings.Contains(line, text); line = <-lines {
-					count(line, sent, &scripted)
-				}
-				return
-			case <-time.After(10 * time.Millisecond):
-			}
-		}
-	}
-	sent = map[string]int{}
-	mark("begin")
-	clear(sent)
-	scripted = 0
+	conn, err := net.Dial("tcp", n.Addr())
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+	_, err = conn.Write([]byte("MONITOR\r\n"))
+	require.NoError(t, err)
+	lines := bufio.NewScanner(conn)
+	require.True(t, lines.Scan(), "no answer to MONITOR")
 	do()
-	mark("end")
-	mon.Stop()
+	require.NoError(t, n.Client().Echo(t.Context(), "the end").Err())
+	sent = map[string]int{}
+	for lines.Scan() && !strings.Contains(lines.Text(), "the end") {
+		count(lines.Text(), sent, &scripted)
+	}
+	require.NoError(t, lines.Err())
 	for _, c := range sent {
 		total += c
 	}

@@ -30,7 +30,9 @@ func (c *Cache[V]) follow(far Store) {
 	if !ok {
 		return
 	}
-	c.news.announce = a.announce
+	c.news.announce = func(ctx context.Context, lock string) error {
+		return c.far.do(ctx, func(ctx context.Context) error { return a.announce(ctx, lock) })
+	}
 	c.news.stop = a.follow(
 		func(ch change) { c.hear(ch, a.id()) },
 		func(live bool) { // calls do not overlap

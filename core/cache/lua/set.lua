@@ -10,8 +10,9 @@ if ARGV[1] ~= '*' then
   if (redis.call('GET', KEYS[2]) or '') ~= ARGV[1] then
     return 0
   end
-  local held = redis.pcall('GETRANGE', KEYS[1], 3, 18)
-  if type(held) == 'string' and held ~= ARGV[2] and held > ARGV[5] then
+  local head = redis.pcall('GETRANGE', KEYS[1], 0, 18) -- an error if it is no string
+  local held = type(head) == 'string' and string.match(head, '^dr\1(%x+)$')
+  if held and #held == 16 and held ~= ARGV[2] and held > ARGV[5] then
     return 0
   end
 end
