@@ -24,8 +24,8 @@ type bench struct {
 
 func fullBench(rounds int) bench {
 	return bench{
-		rounds: rounds, slice: 150 * time.Millisecond, hot: 1500 * time.Millisecond,
-		fault: 1500 * time.Millisecond, held: 6 * time.Second, many: 1000,
+		rounds: rounds, slice: 80 * time.Millisecond, hot: 3 * time.Second,
+		fault: 2 * time.Second, held: 6 * time.Second, many: 1000,
 	}
 }
 

@@ -27,10 +27,10 @@ type rawLocker struct{ clients []*redis.Client }
 
 func rawContender() contender {
 	return contender{
-		name: rawName, tuning: "a pool as large as the number of callers",
+		name:     rawName,
 		scripted: []string{"get", "del"},
 		open: func(s setup) (locker, error) {
-			clients, err := goRedisClients(s, s.Callers)
+			clients, err := goRedisClients(s, 0)
 			return rawLocker{clients}, err
 		},
 	}

@@ -25,9 +25,13 @@ type rowSet struct {
 
 var rowSets = []rowSet{
 	{"distinct", distinctKeys},
+	{"hot", hotKey},
 }
 
 func main() {
+	if childMain() {
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
