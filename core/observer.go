@@ -28,6 +28,7 @@ type Event struct {
 	Owner        string
 	Node         string // of node events
 	FencingToken uint64
+	Time         time.Time // when it happened, which is before it is told
 	Duration     time.Duration
 	Err          error
 }
@@ -36,4 +37,31 @@ type Event struct {
 // the event, concurrently with others, and must return at once.
 type Observer interface {
 	Observe(ctx context.Context, e Event)
+}
+
+// MultiObserver tells every one of them, in the order given. Nil ones are left
+// out; MultiObserver of none is nil, which costs nothing.
+func MultiObserver(observers ...Observer) Observer {
+	var all multiObserver
+	for _, o := range observers {
+		if o != nil {
+			all = append(all, o)
+		}
+	}
+	switch len(all) {
+	case 0:
+		return nil
+	case 1:
+		return all[0]
+	}
+	return all
+}
+
+type multiObserver []Observer
+
+// Observe implements Observer.
+func (all multiObserver) Observe(ctx context.Context, e Event) {
+	for _, o := range all {
+		o.Observe(ctx, e)
+	}
 }

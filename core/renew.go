@@ -32,7 +32,7 @@ func (l *Lock) lengthen(ctx context.Context, op string, d time.Duration, add boo
 	if err := l.m.renewOne(ctx, l, d, add); err != nil {
 		return lockError(op, l.Key(), err)
 	}
-	l.m.observe(ctx, Event{Kind: EventRenewed, Key: l.Key(), Owner: l.Owner(), FencingToken: l.token})
+	l.m.observe(ctx, Event{Kind: EventRenewed, Key: l.Key(), Owner: l.Owner(), FencingToken: l.token, Time: time.Now()})
 	return nil
 }
 

@@ -62,7 +62,7 @@ func (m *Manager) acquired(l *Lock, w *waiter) {
 	m.mu.Lock()
 	m.held[l] = struct{}{}
 	m.mu.Unlock()
-	m.observe(w.ctx, Event{Kind: kind, Key: l.Key(), Owner: l.Owner(), FencingToken: l.token, Duration: l.since.Sub(w.start)})
+	m.observe(w.ctx, Event{Kind: kind, Key: l.Key(), Owner: l.Owner(), FencingToken: l.token, Time: l.since, Duration: l.since.Sub(w.start)})
 }
 
 func (m *Manager) released(l *Lock, now time.Time, err error) {
@@ -70,7 +70,7 @@ func (m *Manager) released(l *Lock, now time.Time, err error) {
 	m.mu.Lock()
 	delete(m.held, l)
 	m.mu.Unlock()
-	m.observe(&l.ctx, Event{Kind: EventReleased, Key: l.Key(), Owner: l.Owner(), FencingToken: l.token, Duration: now.Sub(l.since), Err: err})
+	m.observe(&l.ctx, Event{Kind: EventReleased, Key: l.Key(), Owner: l.Owner(), FencingToken: l.token, Time: now, Duration: now.Sub(l.since), Err: err})
 }
 
 // lost takes a lock out of the books and lets the next in line compete.
@@ -80,7 +80,8 @@ func (m *Manager) lost(l *Lock) {
 	delete(m.held, l)
 	m.mu.Unlock()
 	m.vacate(l.gate, l, false)
-	m.observe(&l.ctx, Event{Kind: EventLost, Key: l.Key(), Owner: l.Owner(), FencingToken: l.token, Duration: time.Since(l.since), Err: ErrLost})
+	now := time.Now()
+	m.observe(&l.ctx, Event{Kind: EventLost, Key: l.Key(), Owner: l.Owner(), FencingToken: l.token, Time: now, Duration: now.Sub(l.since), Err: ErrLost})
 }
 
 // refuse makes the caller's error of a failed acquisition.
@@ -93,7 +94,8 @@ func (m *Manager) refuse(ctx context.Context, key string, w *waiter, err error) 
 		m.counters.deadlocks.Add(1)
 	}
 	err = lockError("acquire", key, err)
-	m.observe(ctx, Event{Kind: EventRefused, Key: key, Duration: time.Since(w.start), Err: err})
+	now := time.Now()
+	m.observe(ctx, Event{Kind: EventRefused, Key: key, Time: now, Duration: now.Sub(w.start), Err: err})
 	return err
 }
 
@@ -103,8 +105,9 @@ func (m *Manager) nodeDown(n *node, err error) {
 	if m.isClosed() {
 		return
 	}
-	m.observe(context.Background(), Event{Kind: EventNodeDown, Node: n.name, Err: err})
-	now := time.Now().UnixNano()
+	at := time.Now()
+	m.observe(context.Background(), Event{Kind: EventNodeDown, Node: n.name, Time: at, Err: err})
+	now := at.UnixNano()
 	if last := n.logged.Load(); now-last > int64(time.Second) && n.logged.CompareAndSwap(last, now) {
 		n.missed.Store(true)
 		m.cfg.Logger.Warn("dlm: node failed", "node", n.name, "error", err)
@@ -112,7 +115,7 @@ func (m *Manager) nodeDown(n *node, err error) {
 }
 
 func (m *Manager) nodeUp(n *node) {
-	m.observe(context.Background(), Event{Kind: EventNodeUp, Node: n.name})
+	m.observe(context.Background(), Event{Kind: EventNodeUp, Node: n.name, Time: time.Now()})
 	if n.missed.Swap(false) {
 		m.cfg.Logger.Info("dlm: node answers again", "node", n.name)
 	}
