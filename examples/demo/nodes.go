@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/market-intel-brain/dlm/core/coretest"
+	"github.com/market-intel-brain/dlm/examples/internal/redisnodes"
+)
+
+const embeddedNodes = 5
+
+// nodes are what the fleet locks on. One of them can be made to die.
+type nodes struct {
+	io.Closer
+	urls []string
+	text string
+	kill func() error // once
+}
+
+func (n *nodes) String() string { return n.text }
+
+func openNodes() (*nodes, error) {
+	if urls := redisnodes.FromEnv(); len(urls) > 0 {
+		return givenNodes(urls)
+	}
+	embedded, err := coretest.StartEmbedded(embeddedNodes)
+	if err != nil {
+		return nil, err
+	}
+	victim := embedded.Node(0)
+	return &nodes{
+		Closer: embedded, urls: embedded.URLs(), kill: victim.Kill,
+		text: fmt.Sprintf("%d embedded Redis nodes", embeddedNodes),
+	}, nil
+}
+
+// givenNodes are not the demo's to kill. A proxy stands before one of them and
+// cuts the way to it, which looks the same from this side.
+func givenNodes(urls []string) (*nodes, error) {
+	if len(urls) < 3 {
+		return nil, fmt.Errorf("REDIS_NODES names %d: name 3 or 5, of which one can fail", len(urls))
+	}
+	urls = append([]string(nil), urls...)
+	for i, raw := range urls {
+		// TLS would find the proxy's name in no certificate, and a Unix socket
+		// has no port to stand before.
+		if !strings.HasPrefix(raw, "redis://") {
+			continue
+		}
+		proxy, err := coretest.StartProxy(withPort(raw))
+		if err != nil {
+			return nil, err
+		}
+		urls[i] = proxy.URL()
+		return &nodes{
+			Closer: proxy, urls: urls, text: fmt.Sprintf("%d Redis nodes from REDIS_NODES", len(urls)),
+			kill: func() error {
+				defer proxy.Reset()
+				return proxy.Refuse()
+			},
+		}, nil
+	}
+	return nil, errors.New("REDIS_NODES: at least one must be a redis:// URL, whose connections the demo can cut")
+}
+
+// withPort makes the default port explicit.
+func withPort(raw string) string {
+	u, err := url.Parse(raw)
+	if err == nil && u.Port() == "" && u.Host != "" {
+		u.Host = net.JoinHostPort(u.Hostname(), "6379")
+		return u.String()
+	}
+	return raw
+}
