@@ -41,7 +41,7 @@ lint: ## go vet and staticcheck
 
 .PHONY: bench
 bench: tools ## dlm beside its peers, in tables of ratios (ARGS="-rows distinct -quick" for some)
-	cd examples/peerbench && go run . $(ARGS)
+	cd examples/peerbench && go run . -svg locks.svg $(ARGS)
 
 .PHONY: soak
 soak: tools ## random faults for as long as you like (SOAK=1h), with the figures

@@ -1,12 +1,22 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // quiet is a logger for libraries whose complaints the tables already count.
 var quiet = slog.New(slog.DiscardHandler)
+
+func init() { redis.SetLogger(silence{}) }
+
+// silence is quiet for go-redis.
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
 
 // warmUp has connections opened and scripts loaded: hundreds of connections
 // take a while.

@@ -137,7 +137,7 @@ func (s *section) hotRows(all []*hotSeries, goals hotGoals) {
 		if c.name == dlmName {
 			reach = s.hotReach(c, goals, switches.median)
 		}
-		s.row(short(goals.nodes), c.name, switches.times(), compare(c, hotSample.turnRate).times(),
+		s.row(exact(goals.nodes), c.name, switches.times(), compare(c, hotSample.turnRate).times(),
 			short(c.median(func(v hotSample) float64 { return v.commands })),
 			short(c.median(func(v hotSample) float64 { return v.reads })),
 			compare(c, func(v hotSample) float64 { return v.serverCPU }).times(),

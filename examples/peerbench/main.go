@@ -6,6 +6,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 
 	"flag"
@@ -26,6 +27,8 @@ type rowSet struct {
 var rowSets = []rowSet{
 	{"distinct", distinctKeys},
 	{"hot", hotKey},
+	{"fault", faultyNode},
+	{"renewed", renewedLocks},
 }
 
 func main() {
@@ -45,6 +48,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	rows := flags.String("rows", "", "the rows to measure, by comma: "+names(rowSets)+" (default all)")
 	rounds := flags.Int("rounds", 5, "how often each library has its turn")
 	quick := flags.Bool("quick", false, "short slices, two rounds: to see that it works, not to quote")
+	svg := flags.String("svg", "", "where to draw the picture; empty for none")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -59,11 +63,23 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if *quick {
 		b = quickBench(*rounds)
 	}
-	return report(ctx, out, b, sets)
+	found, err := report(ctx, out, b, sets)
+	if err == nil && *svg != "" {
+		err = drawTo(*svg, found)
+	}
+	return err
 }
 
-func report(ctx context.Context, out io.Writer, b bench, sets []rowSet) error {
-	var all []section
+func drawTo(path string, sections []section) error {
+	var b bytes.Buffer
+	if err := picture(&b, sections); err != nil {
+		return err
+	}
+	return os.WriteFile(path, b.Bytes(), 0o644) //nolint:gosec // a picture for everybody
+}
+
+// report measures, printing each table as soon as it is there, and the goals last.
+func report(ctx context.Context, out io.Writer, b bench, sets []rowSet) (all []section, err error) {
 	for _, set := range sets {
 		found, err := set.run(ctx, b)
 		for _, s := range found {
@@ -71,11 +87,11 @@ func report(ctx context.Context, out io.Writer, b bench, sets []rowSet) error {
 		}
 		all = append(all, found...)
 		if err != nil {
-			return fmt.Errorf("%s: %w", set.name, err)
+			return all, fmt.Errorf("%s: %w", set.name, err)
 		}
 	}
 	verdict(out, all)
-	return nil
+	return all, nil
 }
 
 func names(sets []rowSet) string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -29,17 +30,20 @@ func (s *section) row(cells ...string) { s.rows = append(s.rows, cells) }
 
 // atMost and atLeast add a goal and return how a row shows it.
 func (s *section) atMost(what string, measured, limit float64, unit string) string {
-	return s.goal(goal{what, fmt.Sprintf("≤ %s%s", short(limit), unit), short(measured) + unit, measured <= limit})
+	return s.goal(goal{what, fmt.Sprintf("≤ %s%s", exact(limit), unit), short(measured) + unit, measured <= limit})
 }
 
 func (s *section) atLeast(what string, measured, limit float64, unit string) string {
-	return s.goal(goal{what, fmt.Sprintf("≥ %s%s", short(limit), unit), short(measured) + unit, measured >= limit})
+	return s.goal(goal{what, fmt.Sprintf("≥ %s%s", exact(limit), unit), short(measured) + unit, measured >= limit})
 }
 
 func (s *section) goal(g goal) string {
 	s.goals = append(s.goals, g)
 	return g.reach + " " + mark(g.met)
 }
+
+// exact is for figures that were set, not measured.
+func exact(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
 func mark(met bool) string {
 	if met {
