@@ -106,11 +106,14 @@ func (m *Manager) take(ctx context.Context, key string, w *waiter) (*Lock, error
 		return m.stand(ctx, g, w, false)
 	}
 	defer m.settled(g, w)
-	m.observe(ctx, Event{Kind: EventWaiting, Key: key})
+	m.observe(ctx, Event{Kind: EventWaiting, Key: key, Time: time.Now()})
 	t, err := m.queue(ctx, g, w)
 	switch {
 	case err != nil:
 		return nil, err
+	case t.stand && !w.once && !time.Now().Before(w.end): // the turn came with the end of the wait
+		m.stepDown(g)
+		return nil, m.whyNot(g, w, ErrTimeout)
 	case t.stand:
 		return m.stand(ctx, g, w, t.queued)
 	}
@@ -139,7 +142,7 @@ func (m *Manager) queue(ctx context.Context, g *gate, w *waiter) (turn, error) {
 	if t, came := m.leave(g, w); came {
 		m.passOn(g, t)
 	}
-	return turn{}, m.whyNot(g, reason)
+	return turn{}, m.whyNot(g, w, reason)
 }
 
 // passOn gives the turn of a caller that has left to the next.
@@ -153,11 +156,14 @@ func (m *Manager) passOn(g *gate, t turn) {
 }
 
 // whyNot adds the outage that the standing caller met, if any.
-func (m *Manager) whyNot(g *gate, reason error) error {
+func (m *Manager) whyNot(g *gate, w *waiter, reason error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	o := g.last
 	o.contention = o.contention || g.holder != nil
+	if !o.contention && o.err == nil { // the standing caller's first round is not over
+		o.err = &QuorumError{Need: quorumOf(len(m.nodes)), Nodes: []NodeError{{"quorum", &timeoutAfter{time.Since(w.start)}}}}
+	}
 	if reason == ErrTimeout { //nolint:errorlint // our own
 		return atDeadline(o, nil)
 	}
@@ -170,6 +176,7 @@ func (m *Manager) whyNot(g *gate, reason error) error {
 func (m *Manager) stand(ctx context.Context, g *gate, w *waiter, queued bool) (*Lock, error) {
 	o, again := outcome{contention: true}, queued
 	for rounds := 0; ; rounds++ {
+		before := o
 		if queued {
 			if err := m.pause(ctx, g, w, o); err != nil {
 				m.stepDown(g)
@@ -180,13 +187,19 @@ func (m *Manager) stand(ctx context.Context, g *gate, w *waiter, queued bool) (*
 		if l, o = m.attempt(ctx, g, w, again); o.ok {
 			return l, nil
 		}
+		if o.cut && rounds > 0 {
+			o = before // a round cut short by the end of the wait knows less than the one before it
+		}
 		if err := m.giveUp(ctx, g, w, o, rounds); err != nil {
 			m.stepDown(g)
 			return nil, err
 		}
+		if rounds == 0 && w.turns == nil { // who was in the queue has been told of
+			m.observe(ctx, Event{Kind: EventWaiting, Key: g.key, Time: time.Now()})
+		}
 		// The round after the subscription registers this process in Redis'
 		// queue, and finds out whether the lock was released in between.
-		queued = !(o.contention && m.listen(ctx, g))
+		queued = !(o.contention && m.listen(ctx, g, w.end))
 		again = true
 	}
 }
@@ -201,10 +214,12 @@ func (m *Manager) giveUp(ctx context.Context, g *gate, w *waiter, o outcome, rou
 	switch {
 	case closed:
 		return ErrClosed
-	case w.once:
-		return o.err
+	case ctx.Err() != nil && o.cut && errors.Is(ctx.Err(), context.Canceled):
+		return causes{context.Cause(ctx), ctx.Err()} // the nodes had no chance to answer
 	case ctx.Err() != nil:
 		return atDeadline(o, causes{context.Cause(ctx), ctx.Err()})
+	case w.once:
+		return o.err
 	case !time.Now().Before(w.end), w.set.maxRetries > 0 && rounds >= w.set.maxRetries:
 		return atDeadline(o, nil)
 	}
@@ -242,6 +257,9 @@ func (m *Manager) attempt(ctx context.Context, g *gate, w *waiter, again bool) (
 	now := time.Now()
 	s := m.newLease(g.key, g.names, w.set, now)
 	r := m.newRound(s)
+	if !w.once {
+		r.end = w.end
+	}
 	home, register := m.home(g.names), ""
 	if g.heard != nil {
 		home, register = g.heard.n, m.id

@@ -16,7 +16,7 @@ import (
 type ear struct {
 	n *node
 
-	opening sync.Mutex // one subscription is opened at a time; held while that waits for the server
+	opening chan struct{} // cap 1: one subscription is opened at a time; full while that waits for the server
 
 	mu     sync.Mutex
 	sub    *redis.PubSub // nil while nobody listens. Guarded by mu
@@ -32,10 +32,12 @@ const earLinger = 5 * time.Second
 
 // listen registers the gate for wake-ups at its key's home. It reports whether
 // the gate was not registered before and is now.
-func (m *Manager) listen(ctx context.Context, g *gate) bool {
+func (m *Manager) listen(ctx context.Context, g *gate, end time.Time) bool {
 	if g.heard != nil {
 		return false
 	}
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
 	n := m.home(g.names)
 	if !n.ear.open(ctx) {
 		return false
@@ -73,8 +75,12 @@ func (e *ear) open(ctx context.Context) bool {
 	if joined, hopeless := e.join(nil); joined || hopeless {
 		return joined
 	}
-	e.opening.Lock()
-	defer e.opening.Unlock()
+	select {
+	case e.opening <- struct{}{}:
+		defer func() { <-e.opening }()
+	case <-ctx.Done():
+		return false
+	}
 	if joined, hopeless := e.join(nil); joined || hopeless {
 		return joined
 	}

@@ -70,10 +70,10 @@ func (r *round) fence(ctx context.Context) bool {
 	if missing <= 0 {
 		return true
 	}
-	return r.m.raise(ctx, r.lease, behind, missing)
+	return r.m.raise(ctx, r.lease, behind, missing, r.patience())
 }
 
-func (m *Manager) raise(ctx context.Context, l *lease, behind []*node, missing int) bool {
+func (m *Manager) raise(ctx context.Context, l *lease, behind []*node, missing int, patience time.Duration) bool {
 	req := wire.NewRequest(raiseScript, 2, l.names.lock, l.names.fence,
 		l.owner, strconv.FormatUint(l.token, 10), strconv.FormatUint(l.token+turns-1, 10))
 	p := &poll{want: missing, of: len(behind), done: make(chan struct{}, 1)}
@@ -81,7 +81,7 @@ func (m *Manager) raise(ctx context.Context, l *lease, behind []*node, missing i
 	for _, n := range behind {
 		n.send(now, wire.Call{Req: req, To: p})
 	}
-	return p.wait(ctx, m)
+	return p.wait(ctx, m, patience)
 }
 
 // poll counts nodes that confirm with a 1.
@@ -110,8 +110,8 @@ func (p *poll) Receive(_ int, r wire.Reply) {
 	}
 }
 
-func (p *poll) wait(ctx context.Context, m *Manager) bool {
-	timer := m.timers.get(m.cfg.NodeTimeout)
+func (p *poll) wait(ctx context.Context, m *Manager, patience time.Duration) bool {
+	timer := m.timers.get(patience)
 	defer m.timers.put(timer)
 	select {
 	case <-p.done:

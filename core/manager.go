@@ -104,7 +104,7 @@ func newManager(cfg Config) *Manager {
 
 func (m *Manager) newNode(i int, s source) *node {
 	n := &node{index: i, name: s.name, m: m, many: s.client != nil}
-	n.ear.n = n
+	n.ear.n, n.ear.opening = n, make(chan struct{}, 1)
 	if n.many {
 		n.pub = s.client
 		n.ballot.Store(&ballot{from: time.Now()})

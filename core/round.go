@@ -28,7 +28,8 @@ type round struct {
 	m     *Manager
 	lease *lease
 	start time.Time
-	done  signal // raised when the asked nodes have decided
+	end   time.Time // when its caller stops waiting for the lock; zero: never before NodeTimeout
+	done  signal    // raised when the asked nodes have decided
 
 	mu      sync.Mutex
 	votes   []vote // guarded by mu
@@ -165,7 +166,7 @@ func (r *round) late(n *node, v vote) {
 
 // await returns when the asked nodes have decided.
 func (r *round) await(ctx context.Context, one bool) {
-	timer := r.m.timers.get(r.m.cfg.NodeTimeout)
+	timer := r.m.timers.get(r.patience())
 	defer r.m.timers.put(timer)
 	for {
 		if r.settled(one) {
@@ -179,6 +180,17 @@ func (r *round) await(ctx context.Context, one bool) {
 			return
 		}
 	}
+}
+
+// lastRound is what a round that begins just before the end of the wait gets all
+// the same, so that it can tell contention from an outage.
+const lastRound = 25 * time.Millisecond
+
+func (r *round) patience() time.Duration {
+	if r.end.IsZero() {
+		return r.m.cfg.NodeTimeout
+	}
+	return min(r.m.cfg.NodeTimeout, max(time.Until(r.end), lastRound))
 }
 
 func (r *round) settled(one bool) bool {
@@ -223,6 +235,7 @@ func (r *round) finish(success bool) {
 type outcome struct {
 	ok         bool
 	contention bool
+	cut        bool          // ended by its caller before any node had said no
 	left       time.Duration // of the holder's lease
 	err        error         // for a round that was not won
 }
@@ -234,6 +247,8 @@ func (r *round) conclude() outcome {
 	var (
 		o                  outcome
 		refusals, failures int
+		silent             int
+		waited             = decide(len(r.votes), r.yes, r.no) == undecided // for all that were asked
 		nodes              []NodeError
 	)
 	for i, v := range r.votes {
@@ -243,18 +258,18 @@ func (r *round) conclude() outcome {
 			refusals++
 			o.left = max(o.left, v.left)
 		case asked:
-			if time.Since(r.start) < r.m.cfg.NodeTimeout {
-				continue // the caller left; the node has done nothing wrong
+			if waited {
+				silent++
+				nodes = append(nodes, NodeError{r.m.nodes[i].name, &timeoutAfter{time.Since(r.start)}})
 			}
-			failures++
-			nodes = append(nodes, NodeError{r.m.nodes[i].name, r.timeout()})
 		default:
 			failures++
 			nodes = append(nodes, NodeError{r.m.nodes[i].name, v.err})
 		}
 	}
-	contention, outage := blame(len(r.votes), refusals, failures)
-	if refusals+failures == 0 {
+	contention, outage := blame(len(r.votes), refusals, failures+silent)
+	o.cut = refusals+failures == 0 && silent > 0 && time.Since(r.start) < r.m.cfg.NodeTimeout
+	if refusals+failures+silent == 0 {
 		contention = true // a vote split among contenders that have let go since
 	}
 	o.contention = contention
@@ -276,10 +291,10 @@ func (r *round) reason(contention, outage bool, nodes []NodeError) error {
 	return errs
 }
 
-func (r *round) timeout() error { return &timeoutAfter{r.m.cfg.NodeTimeout} }
-
 // timeoutAfter is a node that did not answer in time.
 type timeoutAfter struct{ d time.Duration }
 
-func (e *timeoutAfter) Error() string { return fmt.Sprintf("no answer within %v", e.d) }
+func (e *timeoutAfter) Error() string {
+	return fmt.Sprintf("no answer within %v", e.d.Round(time.Millisecond))
+}
 func (e *timeoutAfter) Timeout() bool { return true }
