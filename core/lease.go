@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/market-intel-brain/dlm/core/internal/wire"
@@ -26,8 +27,10 @@ type lease struct {
 	expires time.Time     // when the first node may drop the key. Guarded by mu
 	until   time.Time     // expires less drift: nobody relies on the lock beyond. Guarded by mu
 	renewal time.Duration // TTL of the next renewal. Guarded by mu
+	longest time.Duration // TTL ever asked for: a key of the lease can outlive its end by that. Guarded by mu
 	holds   nodeSet       // nodes known to hold it. Guarded by mu
 	over    bool          // released or lost. Guarded by mu
+	gone    atomic.Bool   // over, for those who hold a transport's mutex, which comes after mu
 	lock    *Lock         // whose turn it is. Guarded by mu
 	auto    bool          // renewed until renewEnd. Guarded by mu
 	stop    time.Time     // MaxHold's end. Guarded by mu
@@ -43,7 +46,7 @@ func (m *Manager) newLease(key string, nm names, s *settings, now time.Time) *le
 	return &lease{
 		m: m, key: key, names: nm, owner: rand.Text(), metadata: s.metadata,
 		record: recordOf(now, s.metadata),
-		token:  m.propose(now), at: now, ttl: s.ttl, renewal: s.ttl,
+		token:  m.propose(now), at: now, ttl: s.ttl, renewal: s.ttl, longest: s.ttl,
 	}
 }
 
@@ -108,7 +111,30 @@ func (l *lease) end() (*Lock, bool) {
 		return nil, false
 	}
 	l.over = true
+	l.gone.Store(true)
+	l.leave(time.Now())
 	return l.lock, true
+}
+
+// leave ends the present lock's hold on the lease. mu is held.
+func (l *lease) leave(now time.Time) {
+	if l.lock == nil || !l.lock.ended.IsZero() {
+		return
+	}
+	l.lock.ended = now
+	if l.until.Before(now) {
+		l.lock.ended = l.until
+	}
+}
+
+// validFor is how long one of the locks that live on the lease is valid.
+func (l *lease) validFor(lock *Lock) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !lock.ended.IsZero() {
+		return lock.ended
+	}
+	return l.until
 }
 
 // lose ends the lease because it can no longer be relied upon, and says so to
@@ -153,14 +179,8 @@ func (l *lease) topUp(now time.Time, n *node) {
 		Req:       l.request(left, ""),
 		Tail:      n.tail(b),
 		To:        &topUp{l: l, n: n},
-		Abandoned: l.ended,
+		Abandoned: l.gone.Load,
 	})
-}
-
-func (l *lease) ended() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.over
 }
 
 // topUp receives the answer of a node asked to join.
@@ -177,7 +197,10 @@ func (t *topUp) Receive(_ int, r wire.Reply) {
 		t.n.errors.Add(1)
 		return
 	}
-	if r.Int > 0 {
+	switch {
+	case r.Int > 0:
 		t.l.joined(t.n)
+	case r.Int == 0:
+		t.n.m.forgot(t.n)
 	}
 }

@@ -19,6 +19,8 @@ type Lock struct {
 	ctx    lockContext
 	cancel context.CancelCauseFunc
 
+	ended time.Time // when the lease left this lock; zero while it has it. Guarded by the lease's mu
+
 	release sync.Once
 	err     error // of the release. Written in release's function
 
@@ -59,7 +61,7 @@ func (l *Lock) Until() time.Time {
 	if l == nil {
 		return time.Time{}
 	}
-	return l.lease.validUntil()
+	return l.lease.validFor(l)
 }
 
 // Info describes the lock as this process knows it, without asking Redis.
@@ -73,6 +75,10 @@ func (l *Lock) Info() LockInfo {
 	info := LockInfo{
 		Key: s.key, Owner: s.owner, Metadata: s.metadata, AcquiredAt: l.since,
 		ExpiresAt: s.expires, TTL: max(time.Until(s.expires), 0), FencingToken: l.token,
+	}
+	if !l.ended.IsZero() {
+		info.ExpiresAt, info.TTL = l.ended, 0
+		return info
 	}
 	for i, n := range l.m.nodes {
 		if s.holds.has(i) {
@@ -134,11 +140,13 @@ func (m *Manager) newLock(ctx context.Context, s *lease, g *gate, token uint64, 
 	inner, cancel := context.WithCancelCause(ctx)
 	l.ctx, l.cancel = lockContext{Context: inner, lock: l}, cancel
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leave(l.since)
 	s.lock, s.auto, s.renewal = l, set.autoRenew, set.ttl
 	s.stop = l.since.Add(set.maxHold)
 	if s.over { // lost on the way from one turn to the next
+		s.leave(l.since)
 		cancel(ErrLost)
 	}
-	s.mu.Unlock()
 	return l
 }

@@ -80,7 +80,7 @@ type farewellCode struct {
 
 func (m *Manager) sendReleases(s *lease, now time.Time, requeue string) *farewell {
 	f := &farewell{
-		m: m, debt: s.debt(), until: now.Add(s.ttl), done: m.signals.get(),
+		m: m, debt: s.debt(), until: now.Add(s.longestTTL()), done: m.signals.get(),
 		need: quorumOf(len(m.nodes)), pending: len(m.nodes), home: -1,
 	}
 	f.codes = f.room[:0]
@@ -103,6 +103,12 @@ func (m *Manager) sendReleases(s *lease, now time.Time, requeue string) *farewel
 		n.send(now, wire.Call{Req: req, To: f, Force: true})
 	}
 	return f
+}
+
+func (l *lease) longestTTL() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.longest
 }
 
 // Receive implements wire.Receiver.

@@ -72,6 +72,7 @@ func (l *lease) newTTL(holder *Lock, now time.Time, d time.Duration, add bool, d
 	if d <= 0 || ttl < time.Millisecond || ttl > maxTTL || ttl <= driftOf(ttl, drift) {
 		return 0, fmt.Errorf("%w: %v: the lease must stay between 1ms, or the clock drift allowance, and %v", ErrInvalid, d, maxTTL)
 	}
+	l.longest = max(l.longest, ttl)
 	if shorter := now.Add(ttl - driftOf(ttl, drift)); shorter.Before(l.until) {
 		l.until, l.expires, l.shortened = shorter, now.Add(ttl), now
 	}
@@ -97,6 +98,7 @@ func (m *Manager) renewAll(now time.Time, leases []*lease) {
 func (l *lease) renewalTTL() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.longest = max(l.longest, l.renewal)
 	return l.renewal
 }
 
