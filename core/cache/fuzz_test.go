@@ -71,7 +71,7 @@ func FuzzEnvelope(f *testing.F) {
 }
 
 func FuzzFrame(f *testing.F) {
-	f.Add(string(frame{fence: 7, epoch: 9, buckets: []uint16{1, 2}, value: []byte("v")}.encode()))
+	f.Add(string(frame{fence: 7, epoch: 9, tags: []string{"a", ""}, value: []byte("v")}.encode()))
 	f.Add(string(frame{}.encode()))
 	f.Fuzz(func(t *testing.T, data string) {
 		got, err := decodeFrame(data)

@@ -77,3 +77,19 @@ func unexpected[V any](t testing.TB) func(context.Context) (V, error) {
 		return v, nil
 	}
 }
+
+func clusterClient(t testing.TB, c *coretest.ClusterNodes) *redis.ClusterClient {
+	client := redis.NewClusterClient(c.Options())
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+func ringClient(t testing.TB, nodes *coretest.Nodes) *redis.Ring {
+	addrs := map[string]string{}
+	for _, n := range nodes.All() {
+		addrs[n.Addr()] = n.Addr()
+	}
+	client := redis.NewRing(&redis.RingOptions{Addrs: addrs})
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,6 +74,7 @@ type memoryItem struct {
 	value   []byte
 	expires int64
 	fence   uint64
+	tags    []string
 }
 
 // Get implements [Store].
@@ -83,7 +85,7 @@ func (m *Memory) Get(_ context.Context, key string) (Item, error) {
 	if payload, _ := m.own.load(key, now()); payload != nil {
 		if found := payload.(*memoryItem); now() < found.expires {
 			it.Value, it.TTL, it.Fence = bytes.Clone(found.value), time.Duration(found.expires-now()), found.fence
-			seen = found.fence
+			it.Tags, seen = found.tags, found.fence
 		}
 	}
 	it.Mark = fmt.Sprintf("%d %d %d", at.gen, at.tags, seen)
@@ -107,7 +109,7 @@ func (m *Memory) Set(_ context.Context, key string, it Item) error {
 			}
 		}
 	}
-	kept := &memoryItem{value: bytes.Clone(it.Value), expires: now() + int64(it.TTL), fence: it.Fence}
+	kept := &memoryItem{value: bytes.Clone(it.Value), expires: now() + int64(it.TTL), fence: it.Fence, tags: slices.Clone(it.Tags)}
 	if !m.own.admit(key, at, it.Tags, kept, len(it.Value)) {
 		return ErrFenced
 	}

@@ -15,11 +15,13 @@ func (c change) encode() []byte {
 	b := []byte{noticeVersion, flags}
 	b = appendString(b, c.origin)
 	b = appendString(b, c.lock)
-	for _, list := range [][]string{c.keys, c.tags} {
-		b = binary.AppendUvarint(b, uint64(len(list)))
-		for _, s := range list {
-			b = appendString(b, s)
-		}
+	return appendStrings(appendStrings(b, c.keys), c.tags)
+}
+
+func appendStrings(b []byte, list []string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, s := range list {
+		b = appendString(b, s)
 	}
 	return b
 }
@@ -33,18 +35,19 @@ func decodeChange(data string) (c change, ok bool) {
 	if len(data) < 2 || data[0] != noticeVersion || data[1] > 1 {
 		return c, false
 	}
-	r := noticeReader{rest: data[2:], ok: true}
+	r := stringReader{rest: data[2:], ok: true}
 	c = change{filled: data[1] == 1, origin: r.text(), lock: r.text(), keys: r.list(), tags: r.list()}
 	return c, r.ok && r.rest == ""
 }
 
-// noticeReader stays not ok after the first thing it cannot read.
-type noticeReader struct {
+// stringReader reads counted strings. It stays not ok after the first thing it
+// cannot read, and allocates no more than the data holds.
+type stringReader struct {
 	rest string
 	ok   bool
 }
 
-func (r *noticeReader) count() int {
+func (r *stringReader) count() int {
 	n, size := binary.Uvarint([]byte(r.rest[:min(len(r.rest), binary.MaxVarintLen64)]))
 	// What is counted takes at least a byte each, so no count exceeds the rest.
 	if !r.ok || size <= 0 || n > uint64(len(r.rest)-size) {
@@ -55,14 +58,14 @@ func (r *noticeReader) count() int {
 	return int(n)
 }
 
-func (r *noticeReader) text() string {
+func (r *stringReader) text() string {
 	n := r.count()
 	s := r.rest[:n]
 	r.rest = r.rest[n:]
 	return s
 }
 
-func (r *noticeReader) list() (list []string) {
+func (r *stringReader) list() (list []string) {
 	for range r.count() {
 		list = append(list, r.text())
 	}

@@ -96,7 +96,7 @@ func (r *Redis) Get(ctx context.Context, key string) (Item, error) {
 		return it, nil
 	}
 	mark.fence = f.fence
-	it := Item{Mark: mark.String(), Fence: f.fence, TTL: left, Value: f.value}
+	it := Item{Mark: mark.String(), Fence: f.fence, TTL: left, Tags: f.tags, Value: f.value}
 	if valid, err := r.tagsValid(ctx, f, epoch); err != nil || !valid {
 		it.Value = nil
 		return it, err
@@ -127,7 +127,8 @@ func (r *Redis) read(ctx context.Context, key string) (raw, gen string, epoch ui
 		ttl = p.PTTL(ctx, entry)
 		return nil
 	})
-	if err != nil && !errors.Is(err, redis.Nil) {
+	// The error of a pipeline is its first one, which may hide another shard's.
+	if err = realErrors(err, values, apart, ttl); err != nil {
 		return "", "", 0, 0, err
 	}
 	got := append(values.Val(), nil, nil, nil)
@@ -141,17 +142,31 @@ func (r *Redis) read(ctx context.Context, key string) (raw, gen string, epoch ui
 	return raw, gen, epoch, ttl.Val(), nil
 }
 
+// realErrors leaves out that a key is not there.
+func realErrors(err error, values *redis.SliceCmd, apart *redis.StringCmd, ttl *redis.DurationCmd) error {
+	errs := []error{err, values.Err(), ttl.Err()}
+	if apart != nil {
+		errs = append(errs, apart.Err())
+	}
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+	}
+	return nil
+}
+
 // tagsValid reports whether no tag of the entry was purged since it was begun.
 func (r *Redis) tagsValid(ctx context.Context, f frame, epoch uint64) (bool, error) {
 	switch {
-	case len(f.buckets) == 0 || f.epoch == epoch:
+	case len(f.tags) == 0 || f.epoch == epoch:
 		return true, nil
 	case f.epoch > epoch: // the epoch was lost and started again
 		return false, nil
 	}
 	fields := []string{"base"}
-	for _, b := range f.buckets {
-		fields = append(fields, strconv.Itoa(int(b)))
+	for _, tag := range f.tags {
+		fields = append(fields, strconv.Itoa(int(tagBucketOf(tag))))
 	}
 	hash, _ := r.tagNames()
 	values, err := r.client.HMGet(ctx, hash, fields...).Result()
@@ -185,11 +200,8 @@ func (r *Redis) Set(ctx context.Context, key string, it Item) error {
 	if err != nil {
 		return err
 	}
-	f := frame{fence: it.Fence, epoch: mark.epoch, value: it.Value}
-	for _, tag := range it.Tags {
-		f.buckets = append(f.buckets, tagBucketOf(tag))
-	}
-	if len(f.buckets) > 0 && mark.gen == unmarked {
+	f := frame{fence: it.Fence, epoch: mark.epoch, tags: it.Tags, value: it.Value}
+	if len(f.tags) > 0 && mark.gen == unmarked {
 		if f.epoch, err = r.firstEpoch(ctx); err != nil {
 			return err
 		}

@@ -13,8 +13,7 @@ import (
 //	'd' 'r' 1   magic and version
 //	16 bytes    fence, hexadecimal: set.lua compares it in place
 //	8 bytes     tag epoch before the fetch, big endian
-//	uvarint     number of tags
-//	2 bytes ×   bucket of each tag, big endian
+//	uvarint     number of tags, and each of them: its length as uvarint, its bytes
 //	the rest    the value
 const (
 	frameMagic = "dr\x01"
@@ -24,21 +23,18 @@ const (
 )
 
 type frame struct {
-	fence   uint64
-	epoch   uint64
-	buckets []uint16
-	value   []byte
+	fence uint64
+	epoch uint64
+	tags  []string
+	value []byte
 }
 
 func (f frame) encode() []byte {
-	b := make([]byte, 0, frameHead+binary.MaxVarintLen32+2*len(f.buckets)+len(f.value))
+	b := make([]byte, 0, frameHead+64+len(f.value))
 	b = append(b, frameMagic...)
 	b = append(b, hexFence(f.fence)...)
 	b = binary.BigEndian.AppendUint64(b, f.epoch)
-	b = binary.AppendUvarint(b, uint64(len(f.buckets)))
-	for _, bucket := range f.buckets {
-		b = binary.BigEndian.AppendUint16(b, bucket)
-	}
+	b = appendStrings(b, f.tags)
 	return append(b, f.value...)
 }
 
@@ -54,20 +50,12 @@ func decodeFrame(data string) (frame, error) {
 	}
 	f.fence = fence
 	f.epoch = binary.BigEndian.Uint64([]byte(data[frameHead-8 : frameHead]))
-	rest := []byte(data[frameHead:])
-	n, size := binary.Uvarint(rest)
-	if size <= 0 || n > uint64(len(rest)-size)/2 {
-		return f, errCorrupt
+	r := stringReader{rest: data[frameHead:], ok: true}
+	f.tags = r.list()
+	if !r.ok {
+		return frame{}, errCorrupt
 	}
-	rest = rest[size:]
-	for range n {
-		bucket := binary.BigEndian.Uint16(rest)
-		if bucket >= tagBuckets {
-			return f, errCorrupt
-		}
-		f.buckets, rest = append(f.buckets, bucket), rest[2:]
-	}
-	f.value = rest
+	f.value = []byte(r.rest)
 	return f, nil
 }
 

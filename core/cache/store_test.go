@@ -8,7 +8,6 @@ import (
 
 	"github.com/market-intel-brain/dlm/core/cache"
 	"github.com/market-intel-brain/dlm/core/coretest"
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -16,15 +15,11 @@ import (
 // TestStores is what every Store promises.
 func TestStores(t *testing.T) {
 	nodes := coretest.Redis(t, 3)
-	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{
-		"a": nodes.Node(0).Addr(), "b": nodes.Node(1).Addr(), "c": nodes.Node(2).Addr(),
-	}})
-	t.Cleanup(func() { _ = ring.Close() })
 	for name, s := range map[string]cache.Store{
 		"memory":   cache.NewMemory(1 << 20),
 		"redis":    cache.NewRedis(nodes.Node(0).Client()),
 		"tiered":   cache.NewTiered(cache.NewMemory(1<<20), cache.NewRedis(nodes.Node(0).Client(), cache.WithPrefix("tiered"))),
-		"ring":     cache.NewRedis(ring, cache.WithPrefix("ring")),
+		"ring":     cache.NewRedis(ringClient(t, nodes), cache.WithPrefix("ring")),
 		"cluster":  cache.NewRedis(coretest.Cluster(t, 3).Client()),
 		"sentinel": cache.NewRedis(coretest.Sentinel(t).Client()),
 	} {
@@ -77,6 +72,7 @@ func storeContract(t *testing.T, s cache.Store) {
 	t.Run("tags", func(t *testing.T) {
 		require.NoError(t, set("t1", get("t1").Mark, "1", 0, "red", "round"))
 		require.NoError(t, set("t2", get("t2").Mark, "2", 0, "blue"))
+		assert.Equal(t, []string{"red", "round"}, get("t1").Tags)
 		inFlight := get("t3").Mark
 		require.NoError(t, s.DeleteTags(ctx, "red"))
 		assert.Nil(t, get("t1").Value)
