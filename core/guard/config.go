@@ -63,7 +63,8 @@ type Config struct {
 	// Default: FailClosed, or FailOpen with Fresh.
 	OnUnavailable Unavailable
 
-	// Store keeps the responses. Default: 64 MiB of this process' memory.
+	// Store keeps the responses. Default: 64 MiB of memory over the Manager's own
+	// Redis nodes, each response on one of them.
 	Store cache.Store
 	// MaxBody is the largest response kept, in bytes; a larger one is passed on as
 	// it comes. Default 1 MiB.

@@ -1,8 +1,10 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 
 	"github.com/market-intel-brain/dlm/core/cache"
 )
@@ -13,6 +15,9 @@ type Guard struct {
 	settings
 	queue queue
 	cache *cache.Cache[*response] // nil for a Guard that only serializes
+
+	closing func() error // of the default store
+	closed  sync.Once
 }
 
 // New returns a Guard, or an error that names every mistake in cfg.
@@ -21,10 +26,13 @@ func New(cfg Config) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Guard{settings: s, queue: newQueue(s.MaxQueue)}
+	g := &Guard{settings: s, queue: newQueue(s.MaxQueue), closing: func() error { return nil }}
 	if config := g.cacheConfig(); config != nil {
+		if config.Store == nil {
+			config.Store, g.closing = defaultStore(s.Locks)
+		}
 		if g.cache, err = cache.New[*response](*config); err != nil {
-			return nil, fmt.Errorf("guard: invalid Config: %w", err)
+			return nil, fmt.Errorf("guard: invalid Config: %w", errors.Join(err, g.closing()))
 		}
 	}
 	return g, nil
@@ -32,11 +40,14 @@ func New(cfg Config) (*Guard, error) {
 
 // Close ends what the Guard runs in the background. It does not close the
 // Manager.
-func (g *Guard) Close() error {
-	if g.cache == nil {
-		return nil
-	}
-	return g.cache.Close()
+func (g *Guard) Close() (err error) {
+	g.closed.Do(func() {
+		if g.cache != nil {
+			err = g.cache.Close()
+		}
+		err = errors.Join(err, g.closing())
+	})
+	return err
 }
 
 // Serve answers r, by next or without it. It is what adapters call; programs

@@ -51,6 +51,16 @@ func canHijack(w http.ResponseWriter) bool {
 	}
 }
 
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = inner.Unwrap()
+	}
+}
+
 func (rec *recorder) Header() http.Header { return rec.header }
 
 // Unwrap lets http.ResponseController reach deadlines and full duplex.
@@ -67,12 +77,14 @@ func (rec *recorder) WriteHeader(status int) {
 	}
 }
 
-// inform passes a 1xx on at once, with the fields it is sent with.
+// inform passes a 1xx on at once, with the fields it is sent with. It goes to
+// the server's own writer: those of gin and echo would take it for the final one.
 func (rec *recorder) inform(status int) {
-	outer := rec.w.Header()
+	server := innermost(rec.w)
+	outer := server.Header()
 	before := outer.Clone()
 	addHeader(outer, rec.header)
-	rec.w.WriteHeader(status)
+	server.WriteHeader(status)
 	clear(outer)
 	for name, values := range before {
 		outer[name] = values

@@ -28,14 +28,14 @@ func newWatcher(w http.ResponseWriter, r *http.Request, tell func(int, http.Head
 func (w *watcher) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *watcher) WriteHeader(status int) {
-	if status >= 200 || status == http.StatusSwitchingProtocols {
-		if w.told {
-			return
-		}
+	switch {
+	case status < 200 && status != http.StatusSwitchingProtocols:
+		innermost(w.ResponseWriter).WriteHeader(status)
+	case !w.told:
 		w.told = true
 		w.tell(status, w.Header())
+		w.ResponseWriter.WriteHeader(status)
 	}
-	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *watcher) start() {

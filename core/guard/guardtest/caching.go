@@ -17,6 +17,7 @@ var caching = []behaviour{
 	{name: "a stored response is served without the handler", test: servesStored},
 	{name: "a hit says hit, its age and its remaining life", test: hitSays},
 	{name: "a cold key runs the handler once for everybody", test: collapses},
+	{name: "a cold key runs the handler once in the fleet", test: collapsesInFleet},
 	{name: "losers share the winner's response with its headers", test: sharesHeaders},
 	{name: "the winner's client going away fails nobody", test: winnerGone},
 	{name: "a panic of the winner hangs nobody", test: winnerPanics},
@@ -117,6 +118,33 @@ func collapses(e *env) {
 		require.Equal(s, "through", s.ok(receive(e, answers, "a loser's answer")).body)
 	}
 	s.runs(1, runs)
+}
+
+// fleet serves /x/{id} by n applications, each with a Guard of its own.
+func (e *env) fleet(n int, h http.HandlerFunc) []*site {
+	sites := make([]*site, n)
+	for i := range n {
+		sites[i] = e.serve(route(e.guard(guard.Config{Fresh: time.Hour, Wait: patience}), h))
+	}
+	return sites
+}
+
+const fleetHost = "fleet.example"
+
+func collapsesInFleet(e *env) {
+	g := newGate()
+	handler, runs := counted(g.ServeHTTP)
+	sites := e.fleet(3, handler)
+	answers := make(chan answer, 24)
+	for i := range cap(answers) {
+		go func() { answers <- sites[i%len(sites)].get("/x/1", "Host", fleetHost) }()
+	}
+	receive(e, g.entered, "the winner")
+	close(g.leave)
+	for range cap(answers) {
+		require.Equal(e, "through", sites[0].ok(receive(e, answers, "an answer")).body)
+	}
+	sites[0].runs(1, runs)
 }
 
 func sharesHeaders(e *env) {

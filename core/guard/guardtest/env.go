@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -49,6 +50,9 @@ func (e *env) guard(cfg guard.Config) *guard.Guard {
 	}
 	if cfg.Key == nil {
 		cfg.Key = byID
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler) // panics are part of the table
 	}
 	cfg.Namespace += e.Name()
 	g, err := guard.New(cfg)

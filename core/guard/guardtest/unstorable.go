@@ -1,0 +1,331 @@
+package guardtest
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"strings"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/market-intel-brain/dlm/core/guard"
+)
+
+var unstorable = []behaviour{
+	{name: "Set-Cookie goes to one client only", test: cookieIsPersonal},
+	{name: "Set-Cookie is found in any spelling", test: cookieInLowerCase},
+	{name: "private, no-store and no-cache are not stored", test: directives},
+	{name: "a private response is not shared with those who waited", test: privateNotShared},
+	{name: "a target that cannot be stored is not queued for", test: hitForMiss},
+	{name: "a request with Authorization has no part in the cache", test: authorization},
+	{name: "a request with a cookie has no part in the cache", test: cookies},
+	{name: "cookies are cached where that was dangerously allowed", test: cookiesAllowed},
+	{name: "fields of private= are not stored", test: privateField},
+	{name: "a flush streams through a cached route and is not stored", test: flushNotStored},
+	{name: "a hijack works on a cached route", test: hijackNotStored, only: "h1"},
+	{name: "trailers arrive on a cached route and are not stored", test: trailersNotStored},
+	{name: "1xx responses arrive on a cached route", test: hintsWhileCaching},
+	{name: "deadlines can be set on a cached route", test: deadlinesWhileCaching},
+	{name: "a response over MaxBody arrives whole and is not stored", test: overMaxBody},
+	{name: "io.Copy beyond MaxBody", test: copyOverMaxBody},
+	{name: "a response cut short is not stored", test: cutShort},
+	{name: "a 206 of the handler is not stored", test: partialNotStored},
+	{name: "compressed content goes to who can read it", test: compressed},
+	{name: "a GET with a body has no part in the cache", test: fatGet},
+	{name: "a method override has no part in the cache", test: methodOverride},
+	{name: "no quorum does not keep a cached route from answering", test: cacheFailsOpen},
+}
+
+func cookieIsPersonal(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, _ *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "sid", Value: w.Header().Get("X-Run")})
+	})
+	seen := map[string]bool{}
+	for _, a := range s.each(8, at("/x/1")) {
+		cookie := s.ok(a).Header.Get("Set-Cookie")
+		require.NotEmpty(s, cookie)
+		require.False(s, seen[cookie], "two clients got %s", cookie)
+		seen[cookie] = true
+	}
+	s.runs(8, runs)
+}
+
+func cookieInLowerCase(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, _ *http.Request) { w.Header()["set-cookie"] = []string{"sid=1"} })
+	s.ok(s.get("/x/1"))
+	s.ok(s.get("/x/1"))
+	s.runs(2, runs)
+}
+
+func directives(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", r.URL.Query().Get("cc"))
+	})
+	var want int64
+	for _, cc := range []string{"private", "no-store", "no-cache", "max-age=60,%20private", "Private", "no-store%3B", "max-age=60,%20no-cache", "max-age=60,%20max-age=0", "max-age=-1", "max-age=1.5"} {
+		s.ok(s.get("/x/1?cc=" + cc))
+		s.ok(s.get("/x/1?cc=" + cc))
+		want += 2
+		s.runs(want, runs)
+	}
+}
+
+func privateNotShared(e *env) {
+	g := newGate()
+	s, runs := e.storeWith(guard.Config{Wait: patience}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "private")
+		g.ServeHTTP(w, r)
+	})
+	answers := make(chan []answer, 1)
+	go func() { answers <- s.each(4, at("/x/1")) }()
+	receive(e, g.entered, "the winner")
+	close(g.leave)
+	seen := map[string]bool{}
+	for _, a := range receive(e, answers, "the answers") {
+		run := s.ok(a).Header.Get("X-Run")
+		require.False(s, seen[run], "two clients got run %s", run)
+		seen[run] = true
+	}
+	s.runs(4, runs)
+}
+
+func hitForMiss(e *env) {
+	g := newGate()
+	first := make(chan struct{})
+	s, _ := e.storeWith(guard.Config{Wait: patience}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		select {
+		case <-first:
+			g.ServeHTTP(w, r)
+		default:
+			close(first)
+		}
+	})
+	s.ok(s.get("/x/1"))
+	one, two := s.goGet(context.Background(), "/x/1"), s.goGet(context.Background(), "/x/1")
+	receive(e, g.entered, "one handler")
+	receive(e, g.entered, "another beside it")
+	close(g.leave)
+	s.ok(receive(e, one, "one answer"))
+	s.ok(receive(e, two, "the other answer"))
+}
+
+func authorization(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Header.Get("Authorization")) })
+	require.Equal(s, "secret", s.ok(s.get("/x/1", "Authorization", "secret")).body)
+	require.Empty(s, s.ok(s.get("/x/1")).body)
+	a := s.ok(s.get("/x/1", "Authorization", "other"))
+	require.Equal(s, "other", a.body)
+	require.Equal(s, "dlm;fwd=bypass;detail=authorization", a.Header.Get("Cache-Status"))
+	s.runs(3, runs)
+}
+
+func cookies(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Header.Get("Cookie")) })
+	require.Equal(s, "sid=1", s.ok(s.get("/x/1", "Cookie", "sid=1")).body)
+	require.Empty(s, s.ok(s.get("/x/1")).body)
+	require.Equal(s, "sid=2", s.ok(s.get("/x/1", "Cookie", "sid=2")).body)
+	s.runs(3, runs)
+}
+
+func cookiesAllowed(e *env) {
+	s, runs := e.storeWith(guard.Config{DangerouslyCacheCookies: true}, write("hello"))
+	s.ok(s.get("/x/1", "Cookie", "sid=1"))
+	s.ok(s.get("/x/1", "Cookie", "sid=2"))
+	s.runs(1, runs)
+}
+
+func privateField(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", `max-age=60, private="X-Secret"`)
+		w.Header().Set("X-Secret", "secret")
+		w.Header().Set("X-Open", "open")
+	})
+	s.ok(s.get("/x/1"))
+	a := s.ok(s.get("/x/1"))
+	require.Empty(s, a.Header["X-Secret"])
+	require.Equal(s, "open", a.Header.Get("X-Open"))
+	s.runs(1, runs)
+}
+
+func flushNotStored(e *env) {
+	proceed := make(chan struct{}, 8)
+	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "one\n")
+		w.(http.Flusher).Flush()
+		select {
+		case <-proceed:
+		case <-r.Context().Done():
+		}
+		_, _ = io.WriteString(w, "two\n")
+	})
+	for want := int64(1); want <= 2; want++ {
+		resp, err := s.client.Get(s.url + "/x/1")
+		require.NoError(s, err)
+		in := bufio.NewReader(resp.Body)
+		line, err := in.ReadString('\n')
+		require.NoError(s, err)
+		require.Equal(s, "one\n", line)
+		proceed <- struct{}{}
+		rest, err := io.ReadAll(in)
+		require.NoError(s, err)
+		require.Equal(s, "two\n", string(rest))
+		_ = resp.Body.Close()
+		s.runs(want, runs)
+	}
+}
+
+func hijackNotStored(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			e.Error(err)
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = io.WriteString(conn, "HTTP/1.1 299 Mine\r\nContent-Length: 2\r\n\r\nhi")
+	})
+	require.Equal(s, "hi", s.status(299, s.get("/x/1")).body)
+	require.Equal(s, "hi", s.status(299, s.get("/x/1")).body)
+	s.runs(2, runs)
+}
+
+func trailersNotStored(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Trailer", "X-Sum")
+		_, _ = io.WriteString(w, "content")
+		w.Header().Set("X-Sum", "42")
+		w.Header().Set(http.TrailerPrefix+"X-Late", "43")
+	})
+	for range 2 {
+		a := s.ok(s.get("/x/1"))
+		require.Equal(s, "content", a.body)
+		require.Equal(s, "42", a.Trailer.Get("X-Sum"))
+		require.Equal(s, "43", a.Trailer.Get("X-Late"))
+	}
+	s.runs(2, runs)
+}
+
+func hintsWhileCaching(e *env) {
+	s, _ := e.store(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Link", "</style.css>; rel=preload")
+		rawWriter(w).WriteHeader(http.StatusEarlyHints)
+		_, _ = io.WriteString(w, "content")
+	})
+	hints := make(chan string, 1)
+	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+		Got1xxResponse: func(_ int, h textproto.MIMEHeader) error { hints <- h.Get("Link"); return nil },
+	})
+	a := s.ok(s.do(ctx, http.MethodGet, "/x/1", nil))
+	require.Equal(s, "content", a.body)
+	require.Len(s, a.Header["Link"], 1)
+	require.Contains(s, receive(e, hints, "the 103"), "style.css")
+}
+
+func deadlinesWhileCaching(e *env) {
+	s, _ := e.store(func(w http.ResponseWriter, _ *http.Request) {
+		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience)); err != nil {
+			e.Error(err)
+		}
+	})
+	s.ok(s.get("/x/1"))
+}
+
+func overMaxBody(e *env) {
+	text := repeat("0123456789", 100)
+	s, runs := e.storeWith(guard.Config{MaxBody: 512}, func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < len(text); i += 100 {
+			_, _ = io.WriteString(w, text[i:i+100])
+		}
+	})
+	require.Equal(s, text, s.ok(s.get("/x/1")).body)
+	require.Equal(s, text, s.ok(s.get("/x/1")).body)
+	s.runs(2, runs)
+}
+
+func copyOverMaxBody(e *env) {
+	text := repeat("0123456789", 1000)
+	s, runs := e.storeWith(guard.Config{MaxBody: 512}, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.Copy(w, io.MultiReader(strings.NewReader(text[:300]), strings.NewReader(text[300:])))
+	})
+	require.Equal(s, text, s.ok(s.get("/x/1")).body)
+	require.Equal(s, text, s.ok(s.get("/x/1")).body)
+	s.runs(2, runs)
+}
+
+func cutShort(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "10")
+		_, _ = io.WriteString(w, "short")
+	})
+	require.Error(s, s.get("/x/1").err)
+	require.Error(s, s.get("/x/1").err)
+	require.GreaterOrEqual(s, runs.Load(), int64(2)) // the client may try again by itself
+}
+
+func partialNotStored(e *env) {
+	s, _ := e.store(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader("0123456789"))
+	})
+	require.Equal(s, "01", s.status(http.StatusPartialContent, s.get("/x/1", "Range", "bytes=0-1")).body)
+	require.Equal(s, "0123456789", s.ok(s.get("/x/1")).body)
+	require.Equal(s, "89", s.status(http.StatusPartialContent, s.get("/x/1", "Range", "bytes=8-")).body)
+}
+
+func compressed(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			_, _ = io.WriteString(w, "hello")
+			return
+		}
+		w.Header().Set("Content-Encoding", "gzip") // and forgets to say Vary
+		z := gzip.NewWriter(w)
+		_, _ = io.WriteString(z, "hello")
+		_ = z.Close()
+	})
+	for range 2 {
+		a := s.ok(s.get("/x/1", "Accept-Encoding", "gzip"))
+		require.Equal(s, "gzip", a.Header.Get("Content-Encoding"))
+		z, err := gzip.NewReader(strings.NewReader(a.body))
+		require.NoError(s, err)
+		plain, err := io.ReadAll(z)
+		require.NoError(s, err)
+		require.Equal(s, "hello", string(plain))
+		a = s.ok(s.get("/x/1", "Accept-Encoding", "identity"))
+		require.Empty(s, a.Header["Content-Encoding"])
+		require.Equal(s, "hello", a.body)
+	}
+	s.runs(2, runs)
+}
+
+func fatGet(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+	fat := func(text string) answer {
+		return s.ok(s.do(context.Background(), http.MethodGet, "/x/1", strings.NewReader(text)))
+	}
+	require.Equal(s, "evil", fat("evil").body)
+	require.Empty(s, s.ok(s.get("/x/1")).body)
+	require.Equal(s, "other", fat("other").body)
+	s.runs(3, runs)
+}
+
+func methodOverride(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Header.Get("X-HTTP-Method-Override"))
+	})
+	require.Equal(s, "DELETE", s.ok(s.get("/x/1", "X-HTTP-Method-Override", "DELETE")).body)
+	require.Empty(s, s.ok(s.get("/x/1")).body)
+	s.runs(2, runs)
+}
+
+func cacheFailsOpen(e *env) {
+	s, _ := e.storeWith(guard.Config{Locks: e.lonely()}, write("hello"))
+	start := time.Now()
+	require.Equal(s, "hello", s.ok(s.get("/x/1")).body)
+	require.Less(s, time.Since(start), 5*time.Second)
+}

@@ -1,0 +1,21 @@
+package core
+
+import "github.com/redis/go-redis/v9"
+
+// NodeOptions returns how to connect to the nodes that are single servers, for
+// other uses of the same Redis, such as the store of a cache. Nodes that are a
+// Cluster or a Ring are left out. The options are copies.
+func (m *Manager) NodeOptions() []*redis.Options {
+	var list []*redis.Options
+	for _, n := range m.nodes {
+		client, ok := n.pub.(*redis.Client)
+		if n.many || !ok {
+			continue
+		}
+		opt := *client.Options()
+		opt.PoolSize, opt.MaxRetries = 0, 0 // ours are for subscriptions
+		opt.PushNotificationProcessor = nil // belongs to our client
+		list = append(list, &opt)
+	}
+	return list
+}
