@@ -29,6 +29,8 @@ var rowSets = []rowSet{
 	{"hot", hotKey},
 	{"fault", faultyNode},
 	{"renewed", renewedLocks},
+	{"cached", cachedHits},
+	{"cold", coldStart},
 }
 
 func main() {
