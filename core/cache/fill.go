@@ -40,7 +40,11 @@ func (c *Cache[V]) fill(ctx context.Context, key string, next fill[V], seen sigh
 		}
 		turn.told = true
 	}
-	return c.keep(key, next, seen.near, len(payload), turn.fence()) || c.far != nil && seen.asked
+	kept := c.keep(key, next, seen.near, len(payload), turn.fence())
+	if c.far == nil {
+		return kept
+	}
+	return seen.asked // memory alone, in front of a store that fails, does not count
 }
 
 // keep puts a fill into memory.

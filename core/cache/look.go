@@ -43,6 +43,7 @@ func (c *Cache[V]) look(ctx context.Context, key string) (sight[V], error) {
 	item, err := c.far.get(ctx, c.storeKey(key))
 	if err != nil {
 		c.counts.storeErrors.Add(1)
+		c.cfg.Logger.Debug("dlm/cache: store", "key", key, "err", err)
 		if c.cfg.OnStoreFailure == FailClosed {
 			return sight[V]{}, err
 		}

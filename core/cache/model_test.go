@@ -157,7 +157,7 @@ func TestCoherenceOverEveryDeployment(t *testing.T) {
 			var caches [2]*cache.Cache[*page]
 			for i := range caches {
 				caches[i] = open[*page](t, cache.Config{
-					Fresh: time.Hour, Locks: manager(t, nodes.Clients()),
+					Fresh: time.Hour, Locks: manager(t, nodes.Clients()), StoreTimeout: 10 * time.Second, // a loaded machine is not an outage
 					Store: cache.NewTiered(cache.NewMemory(1<<20), connect()),
 				})
 				require.Eventually(t, func() bool { return caches[i].Stats().Coherent }, 10*time.Second, time.Millisecond)
