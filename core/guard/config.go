@@ -228,6 +228,9 @@ func (c Config) validate() error {
 			refuse("%s: %v: must not be negative", name, d)
 		}
 	}
+	if c.Jitter < 0 || c.Jitter >= 1 || c.Jitter != c.Jitter {
+		refuse("Jitter: %v: must be at least 0 and below 1", c.Jitter)
+	}
 	if c.MaxBody < 0 {
 		refuse("MaxBody: %d: must be positive, or 0 for %d", c.MaxBody, defaultMaxBody)
 	}

@@ -1,2 +1,55 @@
-// Package guard takes one HTTP request through key, lock and handler.
+// Package guard takes one HTTP request through key, cache, lock and handler. It
+// knows no framework: packages nethttplock, ginlock and echolock put a [Guard]
+// before the handlers of theirs, and [Guard.Serve] is all that another adapter
+// needs.
+//
+// # Three attitudes
+//
+//	Fresh 0, Stale 0    serializes: requests of one key run one at a time in the fleet
+//	Fresh 0, Stale > 0  serializes, and hands the last response to whoever finds the lock taken
+//	Fresh > 0           a shared HTTP cache whose misses run once in the fleet
+//
+// A Guard that serializes hands the server's own writer to the handler, so
+// whatever the writer can do, from Flush to a WebSocket upgrade, the handler
+// can. The handler's context carries the lock, with its fencing token
+// ([core.FromContext]), and ends with cause [core.ErrLost] before somebody else
+// can have it. A request's body is read ahead of the lock, up to
+// [Config.ReadAhead]; a slow reader of the response does hold the lock, as long
+// as [Config.MaxHold] lets it: set the server's WriteTimeout.
+//
+// # The cache
+//
+// A Guard with Fresh is a shared cache in front of the handler as of RFC 9111,
+// with the stale-* extensions of RFC 5861 and the Cache-Status of RFC 9211.
+// Where a response says nothing about its freshness, Fresh and Stale apply; where
+// it does, it wins. A response is kept in memory until it is whole, up to
+// [Config.MaxBody]; one that is larger, flushed, hijacked or ends in trailers is
+// passed on as it comes, and neither stored nor shared.
+//
+// Requests with Authorization or a Cookie, and responses with Set-Cookie, have
+// no part in it unless an option whose name begins with Dangerously says so.
+//
+// A stale response is refreshed by a request of the Guard's own: a copy of the
+// one that found it stale, sent through the http.Server's handler once more, so
+// that every router and middleware on the way sets up what the handler expects.
+// [IsRefresh] tells it from a client's. Without a server, as in tests with
+// httptest.ResponseRecorder, the request that finds a response stale refreshes
+// it itself.
+//
+// # Keys and identity
+//
+// The lock is named by [Config.Key], apart for every route, method and
+// [Config.Namespace] unless [Config.Scope] says otherwise. A stored response is
+// named by that and by its target (host, path and query), so nothing a client
+// may vary without being asked decides what others get. A handler that answers
+// differently to some header field has to say so in Vary, as to any cache;
+// [Config.IdentityHeaders] helps where it does not.
+//
+// # Refusals
+//
+// A request whose key cannot be built gets 400, one that waited in vain, or found
+// too many waiting already, 503 with Retry-After or what [Config.ContentionStatus]
+// and [Config.OnContention] say. When too few Redis nodes answer, a Guard that
+// serializes refuses and one that caches runs the handler, unless
+// [Config.OnUnavailable] says otherwise.
 package guard
