@@ -91,12 +91,17 @@ func (s *section) hot(ctx context.Context, b bench, goals hotGoals) error {
 
 // fight is one slice.
 func fight(ctx context.Context, nodes *coretest.Nodes, c contender, d time.Duration) (hotSample, error) {
-	var jobs []job
-	key := fmt.Sprintf("hot:%d", nextKey.Add(1))
-	for range hotProcesses {
-		jobs = append(jobs, job{Hot: &hotJob{
-			Contender: c.name, Setup: setupFor(nodes, hotCallers), Key: key, Hold: hotHold, For: d,
-		}})
+	return together(ctx, nodes, c, hotProcesses, hotJob{
+		Setup: setupFor(nodes, hotCallers), Hold: hotHold, For: d,
+	})
+}
+
+// together has so many processes do the same job at once.
+func together(ctx context.Context, nodes *coretest.Nodes, c contender, processes int, j hotJob) (hotSample, error) {
+	j.Contender, j.Key = c.name, fmt.Sprintf("hot:%d", nextKey.Add(1))
+	jobs := make([]job, processes)
+	for i := range jobs {
+		jobs[i].Hot = &j
 	}
 	var costs []cost
 	results, err := family[hotResult](ctx, jobs, func() error {
@@ -107,7 +112,7 @@ func fight(ctx context.Context, nodes *coretest.Nodes, c contender, d time.Durat
 	if err != nil {
 		return hotSample{}, fmt.Errorf("%s: %w", c.name, err)
 	}
-	return hotSampleOf(c, results, costs[1].since(costs[0], nodes.Len()), d), nil
+	return hotSampleOf(c, results, costs[1].since(costs[0], nodes.Len()), j.For), nil
 }
 
 func hotSampleOf(c contender, results []hotResult, k cost, d time.Duration) hotSample {

@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// hotJob has the callers of one process fight for one key.
+// hotJob has the callers of one process fight for one key, or take one each.
 type hotJob struct {
 	Contender string
 	Setup     setup
 	Key       string
+	Distinct  bool // a key of its own for every acquisition instead
 	Hold      time.Duration
 	For       time.Duration
 }
@@ -93,18 +94,27 @@ func (j *hotJob) run(l locker) hotResult {
 func (j *hotJob) caller(ctx context.Context, l locker, id int) (turns []turn, pending turn) {
 	t := turn{Caller: id, Asked: time.Now().UnixNano()}
 	for ctx.Err() == nil {
-		h, err := l.acquire(ctx, j.Key)
+		h, err := l.acquire(ctx, j.key(id, len(turns)))
 		if err != nil {
 			continue // out of retries: it still waits
 		}
 		t.Granted = time.Now().UnixNano()
-		time.Sleep(j.Hold)
+		if j.Hold > 0 {
+			time.Sleep(j.Hold)
+		}
 		t.Done = time.Now().UnixNano()
 		turns = append(turns, t)
 		release(h)
 		t = turn{Caller: id, Asked: time.Now().UnixNano()}
 	}
 	return turns, t
+}
+
+func (j *hotJob) key(caller, turn int) string {
+	if j.Distinct {
+		return fmt.Sprintf("%s:%d:%d", j.Key, caller, turn)
+	}
+	return j.Key
 }
 
 // release gives back also when the caller's time is over.

@@ -8,12 +8,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -50,7 +52,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	rows := flags.String("rows", "", "the rows to measure, by comma: "+names(rowSets)+" (default all)")
 	rounds := flags.Int("rounds", 5, "how often each library has its turn")
 	quick := flags.Bool("quick", false, "short slices, two rounds: to see that it works, not to quote")
+	scaling := flags.Bool("scaling", false, "instead: throughput and commands against processes, nodes and round-trip time")
 	svg := flags.String("svg", "", "where to draw the picture; empty for none")
+	into := flags.String("into", "", "a markdown file to put the tables into, between its marks <!-- rows --> and <!-- /rows -->, with -scaling <!-- scaling -->")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -65,9 +69,23 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if *quick {
 		b = quickBench(*rounds)
 	}
-	found, err := report(ctx, out, b, sets)
-	if err == nil && *svg != "" {
+	if *scaling {
+		sets = []rowSet{{"scaling", scalingTable}}
+	}
+	var tables bytes.Buffer
+	found, err := report(ctx, io.MultiWriter(out, &tables), b, sets)
+	if err != nil {
+		return err
+	}
+	if *svg != "" && !*scaling {
 		err = drawTo(*svg, found)
+	}
+	if *into != "" {
+		mark := "rows"
+		if *scaling {
+			mark = "scaling"
+		}
+		err = errors.Join(err, insert(*into, mark, tables.String()))
 	}
 	return err
 }
@@ -92,7 +110,9 @@ func report(ctx context.Context, out io.Writer, b bench, sets []rowSet) (all []s
 			return all, fmt.Errorf("%s: %w", set.name, err)
 		}
 	}
-	verdict(out, all)
+	if slices.ContainsFunc(all, func(s section) bool { return len(s.goals) > 0 }) {
+		verdict(out, all)
+	}
 	return all, nil
 }
 

@@ -104,6 +104,29 @@ func TestRunRefusesWhatItDoesNotKnow(t *testing.T) {
 	require.ErrorContains(t, run(t.Context(), []string{"-rounds", "0"}, io.Discard), "at least 1")
 }
 
+func TestScalingAtADistance(t *testing.T) {
+	p := place{processes: 1, nodes: 3, rtt: time.Millisecond}
+	b := tiny
+	b.hot = time.Second
+	dlm, peer, err := p.measure(t.Context(), b, workloads[0])
+	require.NoError(t, err)
+	require.Positive(t, dlm.samples[0].turns)
+	require.Positive(t, peer.samples[0].turns)
+	s := section{columns: make([]string, 10)}
+	s.scalingRow(workloads[0], p, dlm, peer, dlm.values(hotSample.turnRate))
+	require.Len(t, s.rows[0], len(s.columns))
+}
+
+func TestInsertReplacesBetweenMarks(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "README.md")
+	require.NoError(t, os.WriteFile(path, []byte("a\n<!-- rows -->\nold\n<!-- /rows -->\nz\n"), 0o600))
+	require.NoError(t, insert(path, "rows", "new\n"))
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "a\n<!-- rows -->\n\nnew\n<!-- /rows -->\nz\n", string(text))
+	require.ErrorContains(t, insert(path, "scaling", "new"), "no <!-- scaling -->")
+}
+
 func TestTimeline(t *testing.T) {
 	const a, b, other = 1<<10 | 1, 1<<10 | 2, 2 << 10
 	line := timelineOf([]hotResult{
