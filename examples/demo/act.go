@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// concurrency is how many requests are under way at once.
+// concurrency is how many requests of the demo are under way at once.
 const concurrency = 48
 
 // act is one burst and what is promised about it.
@@ -56,7 +56,7 @@ func (f *fleet) play(ctx context.Context, number int, a act, kill func() error, 
 	bar := screen.bar(a)
 	began := time.Now()
 	b := &burst{
-		requests: a.requests,
+		requests: a.requests, atOnce: concurrency,
 		send: func(i int) reply {
 			url := f.processes[i%len(f.processes)].url + a.path + a.id(number, i)
 			return f.request(ctx, a.method, url)

@@ -67,9 +67,10 @@ func kindOf(h http.Header) kind {
 	return ran
 }
 
-// burst sends requests, concurrency of them at once.
+// burst sends requests, so many of them at once.
 type burst struct {
 	requests int
+	atOnce   int
 	send     func(i int) reply
 	answered func(n int) error // after the n-th answer, one call at a time
 }
@@ -83,7 +84,7 @@ func (b *burst) run() ([]reply, error) {
 		failed  error // guarded by mu
 	)
 	replies := make([]reply, b.requests)
-	for range min(concurrency, b.requests) {
+	for range min(b.atOnce, b.requests) {
 		workers.Go(func() {
 			for i := int(next.Add(1)) - 1; i < b.requests; i = int(next.Add(1)) - 1 {
 				replies[i] = b.send(i)

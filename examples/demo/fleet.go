@@ -23,7 +23,7 @@ type fleet struct {
 func startFleet(ctx context.Context, nodes []string) (_ *fleet, err error) {
 	f := &fleet{client: &http.Client{
 		Timeout:   patience,
-		Transport: &http.Transport{MaxIdleConnsPerHost: concurrency},
+		Transport: &http.Transport{MaxIdleConnsPerHost: 100},
 	}}
 	defer func() {
 		if err != nil {

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/market-intel-brain/dlm/core"
-	"github.com/market-intel-brain/dlm/core/cache"
 	"github.com/market-intel-brain/dlm/core/guard"
 	"github.com/market-intel-brain/dlm/keyfuncs"
 )
@@ -94,7 +93,6 @@ func newService(o order) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	store := cache.NewTiered(cache.NewMemory(16<<20), cache.NewRedis(s.locks.Ring(), cache.WithPrefix(prefix)))
 	byID := keyfuncs.MustTemplate("<id>")
 	for _, g := range []struct {
 		to  **guard.Guard
@@ -102,10 +100,10 @@ func newService(o order) (*service, error) {
 	}{
 		{&s.pay, guard.Config{Namespace: "pay"}},
 		{&s.try, guard.Config{Namespace: "try", Wait: -1}},
-		{&s.reports, guard.Config{Namespace: "reports", Stale: time.Minute}},
-		{&s.quotes, guard.Config{Namespace: "quotes", Fresh: time.Minute}},
+		{&s.reports, guard.Config{Namespace: "reports", Stale: time.Minute, Wait: patience}},
+		{&s.quotes, guard.Config{Namespace: "quotes", Fresh: time.Minute, Wait: patience}},
 	} {
-		g.cfg.Locks, g.cfg.Key, g.cfg.Store = s.locks, byID, store
+		g.cfg.Locks, g.cfg.Key = s.locks, byID
 		g.cfg.IgnoreHost = true // the processes have one port each, and answer alike
 		if *g.to, err = guard.New(g.cfg); err != nil {
 			return nil, errors.Join(err, s.Close())
