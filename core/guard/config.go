@@ -104,6 +104,10 @@ type Config struct {
 	// the cookie of one.
 	DangerouslyStoreSetCookie bool
 
+	// Idempotent honors the Idempotency-Key of requests. Key may then be nil: all
+	// other requests go to the handler as they come. Default: not honored.
+	Idempotent *Idempotent
+
 	// Logger is told of mistakes in the program. Default slog.Default().
 	Logger *slog.Logger
 }
@@ -168,6 +172,14 @@ func (c Config) settings() (settings, error) {
 	s.MaxBody = orDefault(c.MaxBody, defaultMaxBody)
 	s.HitForMiss = orDefault(c.HitForMiss, defaultHitForMiss)
 	s.CacheName = orDefault(c.CacheName, defaultCacheName)
+	if c.Idempotent != nil {
+		own := *c.Idempotent
+		own.Keep = orDefault(own.Keep, defaultKeep)
+		if own.Principal == nil {
+			own.Principal = authorizationOf
+		}
+		s.Idempotent = &own
+	}
 	s.IdentityHeaders = canonicalNames(c.IdentityHeaders)
 	if s.Logger == nil {
 		s.Logger = slog.Default()
@@ -191,7 +203,7 @@ func (c Config) cachePolicy() rfc9111.Policy {
 
 // cacheConfig is nil for a Guard that stores nothing.
 func (s *settings) cacheConfig() *cache.Config {
-	if s.Fresh == 0 && s.Stale == 0 {
+	if s.Fresh == 0 && s.Stale == 0 || s.Key == nil {
 		return nil
 	}
 	failure := cache.FailOpen
@@ -220,13 +232,16 @@ func (c Config) validate() error {
 	if c.Locks == nil {
 		refuse("Locks: nil: pass the *core.Manager that grants the locks")
 	}
-	if c.Key == nil {
+	if c.Key == nil && c.Idempotent == nil {
 		refuse("Key: nil: pass a key function, such as keyfuncs.MustTemplate(\"order_<id>\")")
 	}
 	for name, d := range map[string]time.Duration{"Fresh": c.Fresh, "Stale": c.Stale, "MaxHold": c.MaxHold, "HitForMiss": c.HitForMiss, "Heuristic": c.Heuristic} {
 		if d < 0 {
 			refuse("%s: %v: must not be negative", name, d)
 		}
+	}
+	if c.Idempotent != nil && c.Idempotent.Keep < 0 {
+		refuse("Idempotent.Keep: %v: must be positive, or 0 for %v", c.Idempotent.Keep, defaultKeep)
 	}
 	if c.Jitter < 0 || c.Jitter >= 1 || c.Jitter != c.Jitter {
 		refuse("Jitter: %v: must be at least 0 and below 1", c.Jitter)

@@ -16,6 +16,8 @@ type Guard struct {
 	queue queue
 	cache *cache.Cache[*response] // nil for a Guard that only serializes
 
+	replays *cache.Cache[*response] // nil without Idempotent
+
 	closing func() error // of the default store
 	closed  sync.Once
 }
@@ -27,15 +29,32 @@ func New(cfg Config) (*Guard, error) {
 		return nil, err
 	}
 	g := &Guard{settings: s, queue: newQueue(s.MaxQueue), closing: func() error { return nil }}
-	if config := g.cacheConfig(); config != nil {
-		if config.Store == nil {
-			config.Store, g.closing = defaultStore(s.Locks)
-		}
-		if g.cache, err = cache.New[*response](*config); err != nil {
-			return nil, fmt.Errorf("guard: invalid Config: %w", errors.Join(err, g.closing()))
-		}
+	if err := g.open(); err != nil {
+		return nil, fmt.Errorf("guard: invalid Config: %w", errors.Join(err, g.Close()))
 	}
 	return g, nil
+}
+
+// open opens what the Guard keeps responses in, if it does.
+func (g *Guard) open() (err error) {
+	config := g.cacheConfig()
+	if config == nil && g.Idempotent == nil {
+		return nil
+	}
+	store := g.Store
+	if store == nil {
+		store, g.closing = defaultStore(g.Locks)
+	}
+	if config != nil {
+		config.Store = store
+		if g.cache, err = cache.New[*response](*config); err != nil {
+			return err
+		}
+	}
+	if g.Idempotent != nil {
+		err = g.openReplays(store)
+	}
+	return err
 }
 
 // Close ends what the Guard runs in the background. It does not close the
@@ -44,6 +63,9 @@ func (g *Guard) Close() (err error) {
 	g.closed.Do(func() {
 		if g.cache != nil {
 			err = g.cache.Close()
+		}
+		if g.replays != nil {
+			err = errors.Join(err, g.replays.Close())
 		}
 		err = errors.Join(err, g.closing())
 	})
@@ -60,6 +82,30 @@ func (g *Guard) Close() (err error) {
 // that nobody has answered yet: see [WriteRefusal]. A panic of next passes
 // through, with the lock released.
 func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request) error) error {
+	if g.Idempotent != nil {
+		if done, err := g.idempotent(w, r, g.guarded(next)); done {
+			return err
+		}
+	}
+	return g.serve(w, r, next)
+}
+
+// guarded is next behind everything but Idempotent.
+func (g *Guard) guarded(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := g.serve(w, r, next)
+		if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
+			WriteRefusal(w, err) // into the recording
+			return nil
+		}
+		return err
+	}
+}
+
+func (g *Guard) serve(w http.ResponseWriter, r *http.Request, next handler) error {
+	if g.Key == nil {
+		return next(w, r)
+	}
 	n, err := g.namesOf(r)
 	if err != nil {
 		return g.refuseKey(r, err)

@@ -48,7 +48,7 @@ func (e *env) guard(cfg guard.Config) *guard.Guard {
 	if cfg.Locks == nil {
 		cfg.Locks = e.locks
 	}
-	if cfg.Key == nil {
+	if cfg.Key == nil && cfg.Idempotent == nil {
 		cfg.Key = byID
 	}
 	if cfg.Logger == nil {
