@@ -400,6 +400,12 @@ func unsatisfiable(e *env) {
 	require.Equal(s, "bytes */10", a.Header.Get("Content-Range"))
 }
 
+// purge repeats a purge that a busy machine did not get done in time.
+func (s *site) purge(try func() error) {
+	s.Helper()
+	require.Eventually(s, func() bool { return try() == nil }, patience, time.Millisecond)
+}
+
 func purges(e *env) {
 	handler, runs := counted(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Vary", "Accept-Language") })
 	g := e.guard(guard.Config{Fresh: time.Hour})
@@ -411,7 +417,7 @@ func purges(e *env) {
 	}
 	ask()
 	s.runs(3, runs)
-	require.NoError(s, g.Purge(context.Background(), "id_1"))
+	s.purge(func() error { return g.Purge(context.Background(), "id_1") })
 	ask()
 	s.runs(6, runs)
 	ask()
@@ -428,7 +434,7 @@ func purgesTags(e *env) {
 	for _, tag := range []string{"id-1", "all", "sk2"} {
 		s.ok(s.get("/x/1?t=1"))
 		before := runs.Load()
-		require.NoError(s, g.PurgeTags(context.Background(), "all, id-1", "", "sk", tag))
+		s.purge(func() error { return g.PurgeTags(context.Background(), "all, id-1", "", "sk", tag) })
 		s.ok(s.get("/x/1?t=1"))
 		s.runs(before+1, runs)
 	}
@@ -439,7 +445,7 @@ func purgesOnlyTags(e *env) {
 	g := e.guard(guard.Config{Fresh: time.Hour})
 	s := e.serve(route(g, handler))
 	others := s.others(runs)
-	require.NoError(s, g.PurgeTags(context.Background(), "/x/1"))
+	s.purge(func() error { return g.PurgeTags(context.Background(), "/x/1") })
 	others()
 }
 
@@ -448,7 +454,7 @@ func purgeIsLiteral(e *env) {
 	g := e.guard(guard.Config{Fresh: time.Hour})
 	s := e.serve(route(g, handler))
 	others := s.others(runs)
-	require.NoError(s, g.Purge(context.Background(), "*", "id_*", "id_?", "id_[a-z]other1", ""))
+	s.purge(func() error { return g.Purge(context.Background(), "*", "id_*", "id_?", "id_[a-z]other1", "") })
 	others()
 }
 
