@@ -43,16 +43,15 @@ func (m *Manager) Snapshot(limit int) Snapshot {
 	return s
 }
 
-// census looks at every lock and gate in one critical section, so that nobody
-// is seen both holding a key and waiting for it.
+// census looks at every gate in one critical section, so that a key has one
+// holder at most and nobody is seen both holding it and waiting for it.
 func (m *Manager) census() (held []*Lock, queues []Queue) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	held = make([]*Lock, 0, len(m.held))
-	for l := range m.held {
-		held = append(held, l)
-	}
 	for _, g := range m.gates {
+		if g.holder != nil {
+			held = append(held, g.holder)
+		}
 		if q := g.census(); q.Waiting > 0 {
 			queues = append(queues, q)
 		}
