@@ -98,10 +98,10 @@ func newService(o order) (*service, error) {
 		to  **guard.Guard
 		cfg guard.Config
 	}{
-		{&s.pay, guard.Config{Namespace: "pay"}},
-		{&s.try, guard.Config{Namespace: "try", Wait: -1}},
-		{&s.reports, guard.Config{Namespace: "reports", Stale: time.Minute, Wait: patience}},
-		{&s.quotes, guard.Config{Namespace: "quotes", Fresh: time.Minute, Wait: patience}},
+		{&s.pay, guard.Config{Namespace: prefix + "-pay"}},
+		{&s.try, guard.Config{Namespace: prefix + "-try", Wait: -1}},
+		{&s.reports, guard.Config{Namespace: prefix + "-reports", Stale: time.Minute, Wait: patience}},
+		{&s.quotes, guard.Config{Namespace: prefix + "-quotes", Fresh: time.Minute, Wait: patience}},
 	} {
 		g.cfg.Locks, g.cfg.Key = s.locks, byID
 		g.cfg.IgnoreHost = true // the processes have one port each, and answer alike
