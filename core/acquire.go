@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -66,7 +67,7 @@ func (m *Manager) set(opts, more []Option) *settings {
 		o(&s)
 	}
 	if !s.maxHoldSet && s.maxHold == 0 {
-		s.maxHold = maxHoldFactor * s.ttl
+		s.maxHold = maxHoldFactor * min(s.ttl, math.MaxInt64/maxHoldFactor)
 	}
 	return &s
 }
@@ -178,10 +179,12 @@ func (m *Manager) stand(ctx context.Context, g *gate, w *waiter, queued bool) (*
 	for rounds := 0; ; rounds++ {
 		before := o
 		if queued {
-			if err := m.pause(ctx, g, w, o); err != nil {
+			woken, err := m.pause(ctx, g, w, o)
+			if err != nil {
 				m.stepDown(g)
 				return nil, err
 			}
+			again = woken
 		}
 		var l *Lock
 		if l, o = m.attempt(ctx, g, w, again); o.ok {
@@ -199,8 +202,8 @@ func (m *Manager) stand(ctx context.Context, g *gate, w *waiter, queued bool) (*
 		}
 		// The round after the subscription registers this process in Redis'
 		// queue, and finds out whether the lock was released in between.
-		queued = !(o.contention && m.listen(ctx, g, w.end))
-		again = true
+		subscribed := o.contention && m.listen(ctx, g, w.end)
+		queued, again = !subscribed, subscribed
 	}
 }
 
@@ -248,10 +251,11 @@ func atDeadline(o outcome, ended error) error {
 	return errs
 }
 
-// attempt is one round. A first round asks all nodes at once. A later one asks
-// the key's home node first and the others once that has granted: processes
-// that were woken together then meet in one place, instead of taking a node
-// each and none of them a majority.
+// attempt is one round, which asks all nodes at once. That of somebody who was
+// woken asks the key's home node first and the others once that has granted:
+// processes that were woken together then meet in one place, instead of taking a
+// node each and none of them a majority. Whoever only polls asks all: the release
+// may not have reached the home node.
 func (m *Manager) attempt(ctx context.Context, g *gate, w *waiter, again bool) (*Lock, outcome) {
 	m.lengthen(w.set.ttl)
 	now := time.Now()
@@ -299,9 +303,9 @@ func (r *round) won() bool {
 	return decide(len(r.votes), r.yes, r.no) == won
 }
 
-// pause waits to be woken; the end of the holder's lease and a jittered poll
-// are the net below, for wake-ups that were lost.
-func (m *Manager) pause(ctx context.Context, g *gate, w *waiter, o outcome) error {
+// pause waits to be woken, and reports whether it was; the end of the holder's
+// lease and a jittered poll are the net below, for wake-ups that were lost.
+func (m *Manager) pause(ctx context.Context, g *gate, w *waiter, o outcome) (woken bool, err error) {
 	d := w.set.retryDelay/2 + rand.N(w.set.retryDelay/2+1)
 	if o.contention && o.left > 0 {
 		d = min(d, o.left+rand.N(5*time.Millisecond))
@@ -310,14 +314,15 @@ func (m *Manager) pause(ctx context.Context, g *gate, w *waiter, o outcome) erro
 	defer m.timers.put(timer)
 	select {
 	case <-g.wake:
+		woken = true
 	case <-timer.C:
 	case <-ctx.Done():
-		return atDeadline(outcome{contention: o.contention, err: o.err}, causes{context.Cause(ctx), ctx.Err()})
+		return false, atDeadline(outcome{contention: o.contention, err: o.err}, causes{context.Cause(ctx), ctx.Err()})
 	case <-m.closing:
-		return ErrClosed
+		return false, ErrClosed
 	}
 	if !time.Now().Before(w.end) {
-		return atDeadline(o, nil)
+		return false, atDeadline(o, nil)
 	}
-	return nil
+	return woken, nil
 }

@@ -31,18 +31,42 @@ func (n *node) owe(d debt, until time.Time) {
 	n.owing.Store(int32(len(n.debts))) //nolint:gosec // at most maxDebts
 }
 
-// payDebts sends every release owed; those that fail are owed again.
+// maxPayments is how many debts are paid at once: what a node that comes back
+// is owed must not fill its stream.
+const maxPayments = 256
+
+// payDebts sends releases that are owed, and more when these are answered; those
+// that fail are owed again.
 func (n *node) payDebts(now time.Time) {
-	n.debtMu.Lock()
-	due := n.debts
-	n.debts = nil
-	n.owing.Store(0)
-	n.debtMu.Unlock()
-	for d, until := range due {
-		if now.Before(until) {
-			n.m.sendRelease(n, now, d, until)
-		}
+	for d, until := range n.dueDebts(now) {
+		n.send(now, wire.Call{
+			Req:   n.m.releaseRequest(d, "", n.many),
+			To:    &repayment{debt: d, until: until, m: n.m, owed: true},
+			Force: true,
+		})
 	}
+}
+
+// dueDebts takes debts off the books, unless others are being paid.
+func (n *node) dueDebts(now time.Time) map[debt]time.Time {
+	n.debtMu.Lock()
+	defer n.debtMu.Unlock()
+	if n.paying > 0 {
+		return nil
+	}
+	due := map[debt]time.Time{}
+	for d, until := range n.debts {
+		if len(due) == maxPayments {
+			break
+		}
+		if now.Before(until) {
+			due[d] = until
+		}
+		delete(n.debts, d)
+	}
+	n.paying = len(due)
+	n.owing.Store(int32(len(n.debts))) //nolint:gosec // at most maxDebts
+	return due
 }
 
 // settle takes the answer to one release: what was not confirmed stays owed.
@@ -60,10 +84,19 @@ type repayment struct {
 	debt  debt
 	until time.Time
 	m     *Manager
+	owed  bool // counted in the node's paying
 }
 
 // Receive implements wire.Receiver.
-func (p *repayment) Receive(index int, r wire.Reply) { p.m.nodes[index].settle(p.debt, p.until, r) }
+func (p *repayment) Receive(index int, r wire.Reply) {
+	n := p.m.nodes[index]
+	if p.owed {
+		n.debtMu.Lock()
+		n.paying--
+		n.debtMu.Unlock()
+	}
+	n.settle(p.debt, p.until, r)
+}
 
 // sendRelease sends one release, with force: it must reach a node that is being
 // left alone too, since the acquire may be waiting there.

@@ -72,11 +72,12 @@ func (h *NodeHealth) describe(f facts) {
 
 func (n *node) vote(h *NodeHealth) {
 	why := n.ballot.Load().refusal(time.Now())
-	if why == nil && h.Err == nil && h.Role == "slave" {
-		why = errReplica
-	}
-	if h.Err == nil {
-		h.Err = why
+	switch {
+	case h.Err != nil:
+	case h.Role == "slave":
+		h.Err = errReplica
+	case why != nil:
+		h.Err = n.explain(why)
 	}
 	h.Voting = h.Err == nil
 	if h.Err != nil {

@@ -22,10 +22,10 @@ import (
 // meeting, and so must not guard the same resource at the same time.
 const layoutVersion = "1"
 
-// buckets bounds the fencing counters: 4096 integers a node, whatever the
-// number of keys. Two keys of one bucket share a counter, which costs nothing
+// buckets bounds the fencing counters: 1024 numbers a node, whatever the number
+// of keys. Two keys of one bucket share a counter, which costs nothing
 // but gaps, and a raise when their acquisitions cross.
-const buckets = 4096
+const buckets = 1024
 
 // maxLiteral keeps a Redis key below 200 bytes with the longest prefix.
 const maxLiteral = 128
@@ -64,7 +64,7 @@ func (m *Manager) appendBase(b []byte, bucket uint32) []byte {
 }
 
 // queueOf names the queue of a lock by the lock's name.
-func queueOf(lock string) string {
-	tag := strings.Index(lock, "}:")
-	return lock[:tag+2] + "q" + lock[tag+2:]
+func (m *Manager) queueOf(lock string) string {
+	tag := len(m.keyBase) + strings.Index(lock[len(m.keyBase):], "}:") + len("}:")
+	return lock[:tag] + "q" + lock[tag:]
 }

@@ -46,7 +46,6 @@ type Manager struct {
 	gates  map[string]*gate   // by key. Guarded by mu
 	held   map[*Lock]struct{} // guarded by mu
 	ears   map[string]*gate   // gates that want to be woken, by lock name. Guarded by mu
-	ring   *redis.Ring        // made on first use. Guarded by mu
 	done   chan struct{}      // closed when Close is over
 }
 
@@ -111,9 +110,11 @@ func (m *Manager) newNode(i int, s source) *node {
 		return n
 	}
 	opt := *s.options
-	opt.PoolSize, opt.MaxRetries, opt.ContextTimeoutEnabled = 4, -1, true
+	// After as many failed dials as its size, a pool starts a goroutine that can
+	// outlive its Close by a second.
+	opt.PoolSize, opt.MaxRetries, opt.ContextTimeoutEnabled = 256, -1, true
 	opt.DialTimeout = m.dialTimeout()
-	n.options = s.options
+	opt.PushNotificationProcessor = nil // that of a client handed in
 	n.pub, n.owned = redis.NewClient(&opt), true
 	return n
 }
@@ -137,6 +138,7 @@ func (n *node) transport(s source, cfg Config) wire.Transport {
 
 func (n *node) up() {
 	n.tried.Store(true)
+	n.cause.Store(nil)
 	n.answered()
 	n.payDebts(time.Now())
 	n.m.settleMarkers()
@@ -145,6 +147,7 @@ func (n *node) up() {
 
 func (n *node) broke(err error) {
 	n.tried.Store(true)
+	n.cause.Store(&err)
 	n.failed(err)
 	n.m.settleMarkers()
 	n.m.noteNode()
@@ -197,18 +200,23 @@ func (m *Manager) voting() bool {
 	return votes >= quorumOf(len(m.nodes))
 }
 
+// settledNodes reports whether every node was tried and, where a majority is
+// here to decide about markers, knows whether it votes.
 func (m *Manager) settledNodes() bool {
-	reachable := 0
+	met, open := 0, 0
 	for _, n := range m.nodes {
 		b := n.ballot.Load()
-		if b != nil {
-			reachable++
-		}
-		if !n.tried.Load() || b != nil && b.from.IsZero() && b.why != errSameServer && reachable >= quorumOf(len(m.nodes)) { //nolint:errorlint // our own
+		switch {
+		case !n.tried.Load():
 			return false
+		case b == nil:
+			continue
+		case b.from.IsZero() && b.why != errSameServer: //nolint:errorlint // our own
+			open++
 		}
+		met++
 	}
-	return true
+	return open == 0 || met < quorumOf(len(m.nodes))
 }
 
 func (m *Manager) manyCount() (count int) {
@@ -243,16 +251,7 @@ func (m *Manager) Close() error {
 		m.ends.Go(n.close)
 	}
 	m.ends.Wait()
-	m.closeRing()
 	return err
-}
-
-func (m *Manager) closeRing() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.ring != nil {
-		_ = m.ring.Close()
-	}
 }
 
 func (m *Manager) releaseAll() error {

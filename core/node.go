@@ -14,14 +14,13 @@ import (
 
 // node is one independent Redis as this process sees it.
 type node struct {
-	index   int
-	name    string
-	m       *Manager
-	wire    wire.Transport
-	pub     redis.UniversalClient // for subscriptions and rare questions
-	owned   bool                  // pub is ours to close
-	options *redis.Options        // of a single server
-	many    bool                  // a deployment of many servers, which has no marker of its own
+	index int
+	name  string
+	m     *Manager
+	wire  wire.Transport
+	pub   redis.UniversalClient // for subscriptions and rare questions
+	owned bool                  // pub is ours to close
+	many  bool                  // a deployment of many servers, which has no marker of its own
 
 	ear ear
 
@@ -29,6 +28,7 @@ type node struct {
 
 	server  atomic.Pointer[facts] // of the server last met
 	tried   atomic.Bool           // the first attempt to connect is over
+	cause   atomic.Pointer[error] // why there is no connection; nil while there is one
 	flushed atomic.Bool           // the marker went while the server ran
 	warned  atomic.Bool
 
@@ -39,6 +39,7 @@ type node struct {
 
 	debtMu sync.Mutex
 	debts  map[debt]time.Time // releases the node has not confirmed, until the key ends by itself. Guarded by debtMu
+	paying int                // debts under way. Guarded by debtMu
 	owing  atomic.Int32       // len(debts), so that a node without debts costs no lock
 }
 
@@ -53,6 +54,7 @@ type ballot struct {
 var (
 	errUnmet      = errors.New("not met yet: no connection so far")
 	errUndecided  = errors.New("no marker on it yet: waiting for a majority of the nodes, to know whether the deployment is new")
+	errMarking    = errors.New("its marker is being written")
 	errSameServer = errors.New("the same server as another node: every node must be an independent Redis")
 )
 
@@ -76,10 +78,23 @@ func (b *ballot) refusal(t time.Time) error {
 	return nil
 }
 
-// tail is the marker check that goes with every acquire.
+// explain adds to the reason why the node does not vote why it is not connected.
+func (n *node) explain(why error) error {
+	cause := n.cause.Load()
+	switch {
+	case cause == nil:
+		return why
+	case why == errUnmet: //nolint:errorlint // our own
+		return *cause
+	}
+	return fmt.Errorf("%w; last connection: %w", why, *cause)
+}
+
+// tail names the marker with every acquire: the counters are its members, so a
+// client that still believes in an older one finds none.
 func (n *node) tail(b *ballot) wire.Tail {
 	if n.many || b == nil {
-		return wire.Tail{}
+		return wire.Tail{Arg: "t"}
 	}
 	return wire.Tail{Key: n.m.markerKey, Arg: b.id}
 }

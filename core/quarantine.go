@@ -54,6 +54,8 @@ func parseInfo(text string) facts {
 	return f
 }
 
+func (f facts) replica() bool { return f.role == "slave" }
+
 // evicts reports whether the server may drop lock keys to make room: every lock
 // key has a TTL, the fencing counters have none.
 func (f facts) evicts() bool { return f.eviction != "" && f.eviction != "noeviction" }
@@ -65,6 +67,8 @@ func (n *node) greet(_ context.Context, c *wire.Session) error {
 		return err
 	}
 	f := parseInfo(info.Text)
+	n.server.Store(&f)
+	n.m.warnOf(n, f)
 	for _, script := range hotScripts {
 		if _, err := c.Load(script); err != nil {
 			return err
@@ -77,8 +81,6 @@ func (n *node) greet(_ context.Context, c *wire.Session) error {
 	if err != nil {
 		return err
 	}
-	n.server.Store(&f)
-	n.m.warnOf(n, f)
 	n.meet(r)
 	return nil
 }
@@ -93,7 +95,8 @@ func (m *Manager) meetRequest(f facts, newID string, isNew bool) *wire.Request {
 	}
 	return wire.NewRequest(meetScript, 1, m.markerKey,
 		f.runID, strconv.FormatInt(uptime, 10), newID, founding,
-		strconv.FormatInt(time.Duration(m.longest.Load()).Milliseconds(), 10))
+		strconv.FormatInt(time.Duration(m.longest.Load()).Milliseconds(), 10),
+		m.keyBase, strconv.Itoa(buckets), strconv.Itoa(turns))
 }
 
 // meet takes the marker's word on whether the node votes.
@@ -164,7 +167,7 @@ func (n *node) mark(isNew bool) {
 	if p := n.server.Load(); p != nil && !n.flushed.Load() {
 		f = *p
 	}
-	n.ballot.Store(&ballot{why: errForgot})
+	n.ballot.Store(&ballot{why: errMarking})
 	n.send(time.Now(), wire.Call{Req: n.m.meetRequest(f, rand.Text(), isNew), To: meeting{n}})
 }
 
@@ -217,27 +220,39 @@ func (heardOf) Receive(int, wire.Reply) {}
 // checkTwins takes the vote from a server that is in the list twice.
 func (m *Manager) checkTwins() {
 	if _, twin := m.twins(); twin != nil {
-		twin.ballot.Store(&ballot{why: errSameServer})
+		twin.ballot.Store(&ballot{id: twin.identity(), why: errSameServer})
 	}
 }
 
 func (m *Manager) twins() (first, second *node) {
 	seen := map[string]*node{}
 	for _, n := range m.nodes {
-		f := n.server.Load()
-		if f == nil || f.runID == "" {
-			continue
-		}
-		if other := seen[f.runID]; other != nil {
+		id := n.identity()
+		if other := seen[id]; other != nil && id != "" {
 			return other, n
 		}
-		seen[f.runID] = n
+		seen[id] = n
 	}
 	return nil, nil
 }
 
+// identity is what no other node can share: the server's run id, or the marker
+// where the server does not tell; "" before the first meeting.
+func (n *node) identity() string {
+	if f := n.server.Load(); f != nil && f.runID != "" {
+		return f.runID
+	}
+	if b := n.ballot.Load(); b != nil {
+		return b.id
+	}
+	return ""
+}
+
 // warnOf says once what makes a server unfit.
 func (m *Manager) warnOf(n *node, f facts) {
+	if f.replica() && !n.warned.Swap(true) {
+		m.cfg.Logger.Warn("dlm: server is a replica and cannot grant locks; name its primary", "node", n.name)
+	}
 	if f.evicts() && !n.warned.Swap(true) {
 		m.cfg.Logger.Warn("dlm: server may evict lock keys; set maxmemory-policy noeviction", "node", n.name, "maxmemory-policy", f.eviction)
 	}

@@ -20,11 +20,11 @@ const (
 	unhurried = 10 * time.Second
 
 	// frozen is a NodeTimeout for tests of nodes that do not answer.
-	frozen = 300 * time.Millisecond
+	frozen = time.Second
 
 	// tooLate is what a call bounded by frozen never takes, however loaded the
 	// machine; a stock go-redis client takes longer, 3 s and several attempts.
-	tooLate = 2500 * time.Millisecond
+	tooLate = 4500 * time.Millisecond
 
 	// patience is how long a test waits for what must happen in the end.
 	patience = 20 * time.Second

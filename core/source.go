@@ -104,7 +104,7 @@ func translatePythonOptions(u *url.URL) error {
 			continue
 		}
 		seconds, err := strconv.ParseFloat(q.Get(from), 64)
-		if err != nil || seconds <= 0 || seconds > maxTTL.Seconds() {
+		if err != nil || !(seconds > 0 && seconds <= maxTTL.Seconds()) {
 			return fmt.Errorf("option %s=%q: want a positive number of seconds", from, q.Get(from))
 		}
 		q.Del(from)
