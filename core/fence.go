@@ -12,30 +12,45 @@ import (
 // Fencing tokens (Kleppmann 2016; the sequencers of Chubby, Burrows 2006).
 //
 // Every grant takes a block of tokens, one for each turn of a local hand-over.
-// A node grants from max(counter+1, the client's proposal) and moves its
-// counter to the block's end; the grant's token is the highest of the granting
+// The client proposes a block from its clock; a node accepts it if it lies
+// beyond its counter, which then moves to the block's end, and gives the next
+// free block otherwise. The grant's token is the highest of the granting
 // majority. Nodes that gave less are raised to it while the lock is still ours,
 // until a majority has it: the next owner's majority shares a node with ours,
 // and that node was released or expired after it was raised, so it grants more.
 // Raising after the lock has ended would let two owners share a token.
 //
-// The proposal is the client's clock in microseconds. It carries no safety: it
-// only makes nodes agree at once, and lifts a node that came back empty beyond
-// everything it had forgotten as long as clocks are not set back.
+// The clock carries no safety: it only makes nodes agree at once, and lifts a
+// node that came back empty beyond everything it had forgotten as long as clocks
+// are not set back. Nor does it matter that a refused proposal moves the counter.
+//
+// Without contention no script is needed: SET NX, and behind it on the same
+// connection ZADD XX GT CH, which moves an existing counter forward or tells
+// that it did not. The script settles the rest: a counter that is missing, which
+// may mean lost data, or one that is ahead.
 
-// turns is how many local callers one grant may serve, see handover.go.
+// turns is how many local callers one grant may serve, see handover.go. Blocks
+// are aligned, so two of them overlap only if they are the same.
 const turns = 16
 
-var turnsText = strconv.Itoa(turns)
-
-// propose returns a token beyond every other proposal of this Manager.
+// propose returns a block beyond every other one this Manager proposed or saw.
 func (m *Manager) propose(now time.Time) uint64 {
-	t := uint64(now.UnixMicro()) //nolint:gosec // after 1970
+	t := uint64(now.UnixMicro()) &^ (turns - 1) //nolint:gosec // after 1970
 	for {
 		last := m.proposed.Load()
 		next := max(t, last+turns)
 		if m.proposed.CompareAndSwap(last, next) {
 			return next
+		}
+	}
+}
+
+// observeToken keeps proposals ahead of other clients' clocks.
+func (m *Manager) observeToken(token uint64) {
+	for {
+		last := m.proposed.Load()
+		if token <= last || m.proposed.CompareAndSwap(last, token) {
+			return
 		}
 	}
 }
@@ -66,6 +81,7 @@ func (r *round) highest() (token uint64, behind []*node, level int) {
 func (r *round) fence(ctx context.Context) bool {
 	token, behind, level := r.highest()
 	r.lease.token = token
+	r.m.observeToken(token)
 	missing := quorumOf(len(r.m.nodes)) - level
 	if missing <= 0 {
 		return true
@@ -79,7 +95,7 @@ func (m *Manager) raise(ctx context.Context, l *lease, behind []*node, missing i
 	p := &poll{want: missing, of: len(behind), done: make(chan struct{}, 1)}
 	now := time.Now()
 	for _, n := range behind {
-		n.send(now, wire.Call{Req: req, To: p})
+		n.send(now, wire.Call{Req: req, Tail: wire.Tail{Arg: n.tail(n.ballot.Load()).Arg}, To: p})
 	}
 	return p.wait(ctx, m, patience)
 }

@@ -19,7 +19,8 @@ type lease struct {
 	owner    string // unique per attempt, so that no late release of one attempt meets another's lock
 	record   string // what is stored beside owner and token
 	metadata string
-	token    uint64 // first of the block; a proposal until the round is won
+	proposed uint64 // first token of the block asked for
+	token    uint64 // first token of the block granted. Written before the lease is used
 	at       time.Time
 	ttl      time.Duration // of the attempt, and of its cleaning up
 
@@ -36,6 +37,7 @@ type lease struct {
 	stop    time.Time     // MaxHold's end. Guarded by mu
 
 	shortened time.Time // when a shorter lease was last asked for. Guarded by mu
+	asked     time.Time // the latest end asked for, confirmed or not. Guarded by mu
 
 	// Guarded by the keeper's mu.
 	due  time.Time
@@ -45,8 +47,8 @@ type lease struct {
 func (m *Manager) newLease(key string, nm names, s *settings, now time.Time) *lease {
 	return &lease{
 		m: m, key: key, names: nm, owner: rand.Text(), metadata: s.metadata,
-		record: recordOf(now, s.metadata),
-		token:  m.propose(now), at: now, ttl: s.ttl, renewal: s.ttl, longest: s.ttl,
+		record:   recordOf(now, s.metadata),
+		proposed: m.propose(now), at: now, ttl: s.ttl, renewal: s.ttl, longest: s.ttl,
 	}
 }
 
@@ -76,12 +78,23 @@ func (l *lease) setExpiry(start time.Time, ttl time.Duration) {
 	l.until = l.expires.Add(-driftOf(ttl, l.m.cfg.DriftFactor))
 }
 
-// request asks a node to hold the lease for ttl. register is this process' name
+// request asks a node to hold the lease for ttl with a block of tokens that
+// begins with first. register is this process' name
 // for the queue, or empty.
-func (l *lease) request(ttl time.Duration, register string) *wire.Request {
+func (l *lease) request(ttl time.Duration, first uint64, register string) *wire.Request {
 	return wire.NewRequest(acquireScript, 3, l.names.lock, l.names.fence, l.names.queue,
 		l.owner, strconv.FormatInt(ttl.Milliseconds(), 10),
-		strconv.FormatUint(l.token, 10), turnsText, l.record, register)
+		strconv.FormatUint(first, 10), strconv.FormatUint(first+turns-1, 10), l.record, register)
+}
+
+// claim is the request of an uncontended acquisition, see fence.go.
+func (l *lease) claim() *wire.Request {
+	token := strconv.AppendUint(nil, l.proposed, 10)
+	record := make([]byte, 0, len(l.owner)+len(token)+len(l.record)+2)
+	record = append(append(record, l.owner...), ':')
+	record = append(append(record, token...), ':')
+	record = append(record, l.record...)
+	return wire.Claim(l.names.lock, record, l.ttl, l.names.fence, l.proposed+turns-1)
 }
 
 // joined records that a node holds the lease.
@@ -172,11 +185,11 @@ func (l *lease) topUp(now time.Time, n *node) {
 		return
 	}
 	b := n.ballot.Load()
-	if b == nil || b.id == "" && !n.many {
-		return
+	if b.refusal(now) != nil {
+		return // in quarantine it may still have votes out that it has forgotten
 	}
 	n.send(now, wire.Call{
-		Req:       l.request(left, ""),
+		Req:       l.request(left, l.token, ""),
 		Tail:      n.tail(b),
 		To:        &topUp{l: l, n: n},
 		Abandoned: l.gone.Load,

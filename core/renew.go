@@ -75,6 +75,9 @@ func (l *lease) newTTL(holder *Lock, now time.Time, d time.Duration, add bool, d
 	l.longest = max(l.longest, ttl)
 	if shorter := now.Add(ttl - driftOf(ttl, drift)); shorter.Before(l.until) {
 		l.until, l.expires, l.shortened = shorter, now.Add(ttl), now
+		l.asked = l.expires
+	} else if end := now.Add(ttl); end.After(l.asked) {
+		l.asked = end
 	}
 	return ttl, nil
 }
@@ -87,7 +90,7 @@ func (m *Manager) renewAll(now time.Time, leases []*lease) {
 		n := min(len(leases), maxBatch)
 		r := m.newRenewal(now, leases[:n:n])
 		for i, l := range r.leases {
-			r.ttls[i] = l.renewalTTL()
+			r.ttls[i] = l.renewalTTL(now)
 		}
 		r.send()
 		leases = leases[n:]
@@ -95,11 +98,15 @@ func (m *Manager) renewAll(now time.Time, leases []*lease) {
 }
 
 // renewalTTL is the TTL of the lock whose turn it is.
-func (l *lease) renewalTTL() time.Duration {
+//
+// It ends no earlier than what was asked for before: an extension under way would
+// be taken back on the nodes and then be confirmed by them.
+func (l *lease) renewalTTL(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.longest = max(l.longest, l.renewal)
-	return l.renewal
+	ttl := max(l.renewal, l.asked.Sub(now))
+	l.longest = max(l.longest, ttl)
+	return ttl
 }
 
 // renewal is one command to all nodes that renews a batch of leases.

@@ -190,7 +190,7 @@ func TestLossIsToldInTime(t *testing.T) {
 	seen := &events{}
 	m := managerOn(t, proxyURLs(proxies), withNodeTimeout(frozen), func(c *Config) { c.Observer = seen })
 	other := managerOn(t, nodes.URLs())
-	l := hold(t, m, "k", WithTTL(2*time.Second), WithAutoRenew())
+	l := hold(t, m, "k", WithTTL(4*time.Second), WithAutoRenew())
 	requireHolders(t, l, nodes.All()...)
 	for _, p := range proxies {
 		p.Hold()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/market-intel-brain/dlm/core/internal/wire"
@@ -21,6 +22,7 @@ const (
 	failed          // it cannot hold ours: not sent, or refused with an error
 	unknown         // sent, no usable answer: it may hold ours
 	amnesiac        // it answered without the data we know it by
+	claimed         // the answer is that to a claim
 )
 
 // round is one attempt to take one lock on a majority.
@@ -31,13 +33,15 @@ type round struct {
 	end   time.Time // when its caller stops waiting for the lock; zero: never before NodeTimeout
 	done  signal    // raised when the asked nodes have decided
 
-	mu      sync.Mutex
-	votes   []vote // guarded by mu
-	yes, no int    // guarded by mu
-	pending int    // asked and not answered. Guarded by mu
-	over    bool   // decided or given up: answers are late from here on. Guarded by mu
-	success bool   // guarded by mu
-	room    [5]vote
+	mu       sync.Mutex
+	votes    []vote      // guarded by mu
+	yes, no  int         // guarded by mu
+	refusals int         // of no. Guarded by mu
+	pending  int         // asked and not answered. Guarded by mu
+	over     bool        // decided or given up: answers are late from here on. Guarded by mu
+	success  bool        // guarded by mu
+	lost     atomic.Bool // over without success, for those that hold a transport's mutex
+	room     [5]vote
 }
 
 type vote struct {
@@ -61,19 +65,20 @@ func (m *Manager) newRound(l *lease) *round {
 // the one given, and waits until they have decided, NodeTimeout is over or ctx
 // is done. register is this process' name for the queue on home.
 func (r *round) ask(ctx context.Context, only, home *node, register string) {
-	var plain *wire.Request
+	var claim *wire.Request
 	for _, n := range r.m.nodes {
-		if only != nil && n != only {
-			continue
+		switch {
+		case only != nil && n != only:
+		case n == home && register != "":
+			r.askNode(n, r.lease.request(r.lease.ttl, r.lease.proposed, register))
+		case n.many: // go-redis may repeat a command, so it must know its own lock
+			r.askNode(n, r.lease.request(r.lease.ttl, r.lease.proposed, ""))
+		default:
+			if claim == nil {
+				claim = r.lease.claim()
+			}
+			r.askNode(n, claim)
 		}
-		if n == home && register != "" {
-			r.askNode(n, r.lease.request(r.lease.ttl, register))
-			continue
-		}
-		if plain == nil {
-			plain = r.lease.request(r.lease.ttl, "")
-		}
-		r.askNode(n, plain)
 	}
 	r.await(ctx, only != nil)
 }
@@ -86,29 +91,45 @@ func (r *round) askNode(n *node, req *wire.Request) {
 	}
 	b := n.ballot.Load()
 	if err := b.refusal(r.start); err != nil {
-		r.count(n.index, vote{answer: failed, err: err})
+		r.count(n.index, vote{answer: failed, err: n.explain(err)})
 		r.mu.Unlock()
 		return
 	}
 	r.votes[n.index].answer = asked
 	r.pending++
 	r.mu.Unlock()
-	n.send(r.start, wire.Call{Req: req, Tail: n.tail(b), To: r, Abandoned: r.isOver})
+	n.send(r.start, wire.Call{Req: req, Tail: n.tail(b), To: r, Abandoned: r.abandoned})
 }
+
+// abandoned: an acquire that a release stands behind already must not be sent
+// again, neither that of a lost round nor that of a lease which was released.
+func (r *round) abandoned() bool { return r.lost.Load() || r.lease.gone.Load() }
 
 func (r *round) isOver() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.over && !r.success
+	return r.over
 }
 
 // Receive implements wire.Receiver.
 func (r *round) Receive(index int, reply wire.Reply) {
 	n := r.m.nodes[index]
 	v := readVote(reply)
+	if v.answer == claimed {
+		if v = r.confirm(n, reply); v.answer == asked {
+			return
+		}
+	}
+	r.take(n, v)
+}
+
+// take enters a node's vote.
+func (r *round) take(n *node, v vote) {
 	switch v.answer {
 	case failed, unknown:
-		n.failed(reply.Err)
+		if !errors.Is(v.err, wire.ErrAbandoned) {
+			n.failed(v.err)
+		}
 	case amnesiac:
 		n.answered()
 		r.m.forgot(n)
@@ -122,11 +143,56 @@ func (r *round) Receive(index int, reply wire.Reply) {
 		r.late(n, v)
 		return
 	}
-	r.count(index, v)
+	r.count(n.index, v)
+}
+
+// confirm reads the answer to a claim. Where the counter did not move, the
+// script is sent, and its answer will be the node's.
+func (r *round) confirm(n *node, reply wire.Reply) vote {
+	switch {
+	case reply.Text == "": // SET NX refused
+		return vote{answer: refused}
+	case reply.Err != nil: // the lock is there, the counter failed
+		return vote{answer: unknown, err: reply.Err}
+	case reply.Int == 1:
+		return vote{answer: granted, token: r.lease.proposed}
+	}
+	if r.isOver() { // the token needs no vote of this node any more
+		return vote{answer: granted, token: r.lease.proposed}
+	}
+	n.send(time.Now(), wire.Call{
+		Req:  r.lease.request(r.lease.ttl, r.lease.proposed, ""),
+		Tail: n.tail(n.ballot.Load()), To: confirmation{r}, Abandoned: r.abandoned,
+	})
+	return vote{answer: asked}
+}
+
+// mayHold reports whether the node may have our lock.
+func (v vote) mayHold() bool {
+	switch v.answer {
+	case granted, asked, unknown, amnesiac:
+		return true
+	}
+	return false
+}
+
+// confirmation receives the answer to the script behind a claim. Whatever went
+// wrong with it, the claim has set the lock.
+type confirmation struct{ *round }
+
+// Receive implements wire.Receiver.
+func (c confirmation) Receive(index int, reply wire.Reply) {
+	v := readVote(reply)
+	if v.answer == failed {
+		v.answer = unknown
+	}
+	c.take(c.m.nodes[index], v)
 }
 
 func readVote(reply wire.Reply) vote {
 	switch {
+	case reply.Claim:
+		return vote{answer: claimed}
 	case reply.Err != nil && (errors.Is(reply.Err, wire.ErrNotSent) || serverRefused(reply.Err)):
 		return vote{answer: failed, err: reply.Err}
 	case reply.Err != nil:
@@ -149,9 +215,24 @@ func (r *round) count(index int, v vote) {
 	} else {
 		r.no++
 	}
-	if decide(len(r.votes), r.yes, r.no) != undecided || r.pending == 0 {
+	if v.answer == refused {
+		r.refusals++
+	}
+	if r.decided() {
 		r.done.raise()
 	}
+}
+
+// decided reports whether the answers still to come change neither the outcome
+// nor what a lost round was lost to. mu is held.
+//
+//	won, or everybody has answered                 decided
+//	refused, or failed, by more than a minority    decided: contention, or an outage
+//	lost to both together                          the others tell which it was
+func (r *round) decided() bool {
+	minority := len(r.votes) - quorumOf(len(r.votes))
+	return r.pending == 0 || decide(len(r.votes), r.yes, r.no) == won ||
+		r.refusals > minority || r.no-r.refusals > minority
 }
 
 // late hands what a successful round learns after its end to its lease. What a
@@ -196,7 +277,7 @@ func (r *round) patience() time.Duration {
 func (r *round) settled(one bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.pending == 0 || !one && decide(len(r.votes), r.yes, r.no) != undecided
+	return r.pending == 0 || !one && r.decided()
 }
 
 // granted reports one node's answer so far.
@@ -211,12 +292,13 @@ func (r *round) said(n *node) vote {
 func (r *round) finish(success bool) {
 	r.mu.Lock()
 	r.over, r.success = true, success
+	r.lost.Store(!success)
 	var clean []*node
 	for i, v := range r.votes {
 		switch {
 		case success && v.answer == granted:
 			r.lease.joined(r.m.nodes[i])
-		case !success && (v.answer == granted || v.answer == asked || v.answer == unknown):
+		case !success && v.mayHold():
 			clean = append(clean, r.m.nodes[i])
 		}
 	}

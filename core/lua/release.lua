@@ -12,21 +12,20 @@ if held then
 end
 
 local woken = false
-while not woken do
-  local first = redis.call('ZRANGE', KEYS[2], 0, 0)[1]
-  if not first then
-    break
-  end
-  redis.call('ZREM', KEYS[2], first)
+local first = redis.call('ZPOPMIN', KEYS[2])[1]
+while first and not woken do
   -- A process that is gone has no subscription: its place goes to the next.
   if first ~= ARGV[4] then
     woken = redis.call('PUBLISH', ARGV[2] .. first, KEYS[1]) > 0 or ARGV[3] == 'any'
   end
+  if not woken then
+    first = redis.call('ZPOPMIN', KEYS[2])[1]
+  end
 end
 
 if woken and ARGV[4] ~= '' then
-  local now = redis.call('TIME')
-  redis.call('ZADD', KEYS[2], 'NX', now[1] * 1000000 + now[2], ARGV[4])
+  local time = redis.call('TIME')
+  redis.call('ZADD', KEYS[2], 'NX', time[1] * 1000000 + time[2], ARGV[4])
   redis.call('PEXPIRE', KEYS[2], 600000)
 end
 if not held then

@@ -28,6 +28,7 @@ type Request struct {
 	Script *Script
 	Keys   []string
 	Args   []string
+	claim  []byte // encoded, instead of a script
 	room   [9]string
 }
 
@@ -51,9 +52,18 @@ func (e ServerError) readOnly() bool { return strings.HasPrefix(string(e), "READ
 // Reply is what came back. Items is valid during the callback only.
 type Reply struct {
 	Err   error
+	Claim bool // of a Claim
 	Int   int64
 	Text  string
 	Items []Reply
+}
+
+// append encodes the request.
+func (r *Request) append(b []byte, tail Tail) []byte {
+	if r.claim != nil {
+		return appendBulk(append(b, r.claim...), tail.Arg)
+	}
+	return appendRun(b, r, tail, false)
 }
 
 // appendRun encodes the run of a script; extra, when it is not empty, is one
@@ -74,7 +84,7 @@ func appendRun(b []byte, req *Request, tail Tail, whole bool) []byte {
 	if tail.Key != "" {
 		keys++
 	}
-	b = appendBulkInt(b, keys)
+	b = appendBulkInt(b, uint64(keys)) //nolint:gosec // a length
 	for _, k := range req.Keys {
 		b = appendBulk(b, k)
 	}
@@ -84,7 +94,7 @@ func appendRun(b []byte, req *Request, tail Tail, whole bool) []byte {
 	for _, a := range req.Args {
 		b = appendBulk(b, a)
 	}
-	if tail.Key != "" {
+	if tail.Arg != "" {
 		b = appendBulk(b, tail.Arg)
 	}
 	return b
@@ -100,21 +110,11 @@ func appendCommand(b []byte, args ...string) []byte {
 	return b
 }
 
-func appendBulk(b []byte, s string) []byte {
+func appendBulk[S string | []byte](b []byte, s S) []byte {
 	b = append(b, '$')
 	b = strconv.AppendInt(b, int64(len(s)), 10)
 	b = append(b, "\r\n"...)
 	b = append(b, s...)
-	return append(b, "\r\n"...)
-}
-
-func appendBulkInt(b []byte, v int) []byte {
-	var digits [20]byte
-	d := strconv.AppendInt(digits[:0], int64(v), 10)
-	b = append(b, '$')
-	b = strconv.AppendInt(b, int64(len(d)), 10)
-	b = append(b, "\r\n"...)
-	b = append(b, d...)
 	return append(b, "\r\n"...)
 }
 
@@ -139,6 +139,9 @@ func readNested(r *bufio.Reader, depth int) (Reply, error) {
 	}
 	switch line[0] {
 	case '+':
+		if string(line[1:]) == "OK" {
+			return Reply{Text: "OK"}, nil // without a copy
+		}
 		return Reply{Text: string(line[1:])}, nil
 	case '-':
 		return Reply{Err: ServerError(line[1:])}, nil

@@ -114,7 +114,7 @@ func (r *Routed) pipeline(ctx context.Context, batch []flight, whole bool) (agai
 	pipe := r.client.Pipeline()
 	cmds := make([]*redis.Cmd, len(batch))
 	for i, f := range batch {
-		cmds[i] = queueRun(ctx, pipe, f.call.Req, whole)
+		cmds[i] = queueRun(ctx, pipe, f.call, whole)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	for i, f := range batch {
@@ -130,10 +130,14 @@ func (r *Routed) pipeline(ctx context.Context, batch []flight, whole bool) (agai
 	return again
 }
 
-func queueRun(ctx context.Context, pipe redis.Pipeliner, req *Request, whole bool) *redis.Cmd {
-	args := make([]any, len(req.Args))
-	for i, a := range req.Args {
-		args[i] = a
+func queueRun(ctx context.Context, pipe redis.Pipeliner, call Call, whole bool) *redis.Cmd {
+	req := call.Req
+	args := make([]any, 0, len(req.Args)+1)
+	for _, a := range req.Args {
+		args = append(args, a)
+	}
+	if call.Tail.Arg != "" {
+		args = append(args, call.Tail.Arg)
 	}
 	if whole {
 		return pipe.Eval(ctx, req.Script.source, req.Keys, args...)

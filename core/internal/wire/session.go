@@ -46,6 +46,7 @@ func Dialer(opt *redis.Options, timeout time.Duration) func(context.Context) (ne
 	base := *opt
 	base.PoolSize, base.MinIdleConns, base.MaxRetries = 1, 0, -1
 	base.Protocol = 2
+	base.PushNotificationProcessor = nil // another client's
 	base.ContextTimeoutEnabled = true
 	base.DialTimeout, base.ReadTimeout, base.WriteTimeout = timeout, timeout, timeout
 	base.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}

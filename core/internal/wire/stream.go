@@ -79,8 +79,10 @@ func (s *Stream) empty() {
 
 // flight is a call under way.
 type flight struct {
-	call Call
-	at   time.Time
+	call  Call
+	at    time.Time
+	half  bool  // the first of two replies is here
+	first Reply // that one
 }
 
 // NewStream is a stream that Start connects.
@@ -127,7 +129,11 @@ func (s *Stream) Commands() uint64 { return s.commands.Load() }
 // the time, so that a round over many nodes reads the clock once.
 func (s *Stream) Send(now time.Time, c Call) {
 	s.mu.Lock()
-	if err := s.refusal(now, c.Force); err != nil {
+	err := s.refusal(now, c.Force)
+	if err == nil && c.abandoned() {
+		err = ErrAbandoned
+	}
+	if err != nil {
 		s.mu.Unlock()
 		c.To.Receive(c.Node, Reply{Err: &notSent{err}})
 		return
@@ -138,7 +144,7 @@ func (s *Stream) Send(now time.Time, c Call) {
 		s.mu.Unlock() // encoded when the connection is there
 		return
 	}
-	s.out = appendRun(s.out, c.Req, c.Tail, false)
+	s.out = c.Req.append(s.out, c.Tail)
 	switch {
 	case s.writing:
 		s.mu.Unlock() // whoever writes takes it along
@@ -302,7 +308,7 @@ func (s *Stream) serve(ctx context.Context, conn net.Conn) error {
 	s.conn, s.deadline, s.out = conn, time.Time{}, s.out[:0]
 	for i := range s.flights.len() {
 		c := &s.flights.at(i).call
-		s.out = appendRun(s.out, c.Req, c.Tail, false)
+		s.out = c.Req.append(s.out, c.Tail)
 	}
 	s.mu.Unlock()
 	s.wakeWriter()
@@ -381,7 +387,15 @@ func (s *Stream) settle(r Reply) error {
 		s.mu.Unlock()
 		return fmt.Errorf("%w: nothing was asked", errProtocol)
 	}
+	if f := s.flights.front(); f.call.Req.claim != nil && !f.half {
+		f.half, f.first = true, r // the second reply completes it
+		s.mu.Unlock()
+		return nil
+	}
 	f := s.flights.pop()
+	if f.half {
+		r = joinClaim(f.first, r)
+	}
 	if errors.As(r.Err, &refused) && refused.noScript() && !f.call.abandoned() {
 		// Under mu, so that a release sent from now on stands behind it.
 		f.at = time.Now()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,13 +144,26 @@ func TestAnAbandonedCallIsNotRepeated(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *server, stream *Stream, p *peer) {
 		box := newInbox()
 		c := call(box, 0)
-		c.Abandoned = func() bool { return true }
+		var abandoned atomic.Bool
+		c.Abandoned = abandoned.Load
 		stream.Send(time.Now(), c)
 		p.command()
+		abandoned.Store(true)
 		p.answer("-NOSCRIPT No matching script.\r\n")
 		var refused ServerError
 		require.ErrorAs(t, box.reply(t, 0).Err, &refused)
 		require.True(t, refused.noScript())
+		p.quiet()
+	})
+}
+
+func TestAnAbandonedCallIsNotSent(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *server, stream *Stream, p *peer) {
+		box := newInbox()
+		c := call(box, 0)
+		c.Abandoned = func() bool { return true }
+		stream.Send(time.Now(), c)
+		require.ErrorIs(t, box.reply(t, 0).Err, ErrNotSent)
 		p.quiet()
 	})
 }

@@ -15,14 +15,17 @@ type Receiver interface {
 	Receive(node int, r Reply)
 }
 
-// Tail is a key and an argument that differ from node to node; the zero Tail is none.
+// Tail is a last key and a last argument that differ from node to node, each
+// left out when it is empty. A Claim has use for the argument only.
 type Tail struct{ Key, Arg string }
 
-func (t Tail) size() int {
-	if t.Key == "" {
-		return 0
+func (t Tail) size() (n int) {
+	for _, s := range []string{t.Key, t.Arg} {
+		if s != "" {
+			n++
+		}
 	}
-	return 2
+	return n
 }
 
 // Call is one request on its way to one node.
@@ -34,9 +37,9 @@ type Call struct {
 	// Force sends to a node that is being left alone too: a release must stand
 	// behind the acquire that may still be in the node's socket.
 	Force bool
-	// Abandoned, when set, is asked before a run is repeated because the server
-	// had forgotten the script: an abandoned acquire must not be repeated behind
-	// its own release.
+	// Abandoned, when set, is asked before the call is sent, and again before a run
+	// is repeated because the server had forgotten the script: an abandoned acquire
+	// must not follow its own release. It must not lock anything.
 	Abandoned func() bool
 }
 
@@ -73,5 +76,8 @@ func (e *SilentError) Error() string {
 
 // Timeout reports true, as of a net.Error.
 func (e *SilentError) Timeout() bool { return true }
+
+// ErrAbandoned is the error of a call that was given up before it was sent.
+var ErrAbandoned = errors.New("given up before it was sent")
 
 var errSaturated = errors.New("left alone: too many commands in flight")
