@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"sync/atomic"
 	"time"
 )
@@ -62,13 +64,34 @@ func (b *boundStore) do(ctx context.Context, op func(context.Context) error) err
 	go func() {
 		defer cancel()
 		defer func() { <-b.pending }()
-		done <- op(bounded)
+		done <- insist(bounded, op)
 	}()
 	select {
 	case err := <-done:
 		return b.answered(ctx, err)
 	case <-bounded.Done():
 		return b.gaveUp(ctx)
+	}
+}
+
+// insistPause is how long a client such as a Ring gets to find the way around a
+// server that has died.
+const insistPause = 20 * time.Millisecond
+
+// insist repeats an operation that met a broken or refused connection until ctx
+// is over: what is asked of a Ring belongs to another server a moment later.
+func insist(ctx context.Context, op func(context.Context) error) error {
+	for {
+		err := op(ctx)
+		var broken *net.OpError
+		if err == nil || !errors.As(err, &broken) && !errors.Is(err, io.EOF) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(insistPause):
+		}
 	}
 }
 

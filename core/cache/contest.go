@@ -126,10 +126,10 @@ func (c *Cache[V]) queue(f *flight[V], t *turn, heard <-chan struct{}) error {
 	return errNews
 }
 
-// contended tells a lock that somebody has from a lock service that is down.
-func contended(err error) bool {
-	return errors.Is(err, core.ErrNotAcquired) && !errors.Is(err, core.ErrNoQuorum)
-}
+// contended tells a lock that somebody has, or may have, from a lock service
+// that is down. An error that is both, such as a vote split between two callers
+// while a node is dead, is no licence to fetch beside the other caller.
+func contended(err error) bool { return errors.Is(err, core.ErrNotAcquired) }
 
 // afterContest is what becomes of a flight that got no lock.
 //

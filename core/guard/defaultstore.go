@@ -2,6 +2,7 @@ package guard
 
 import (
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -70,14 +71,17 @@ func dial(nodes []*redis.Options) redis.UniversalClient {
 	if len(nodes) == 1 {
 		return redis.NewClient(nodes[0])
 	}
+	const heartbeat = 50 * time.Millisecond // three missed ones and a node's keys go to the others
 	addrs := map[string]string{}
 	byAddr := map[string]*redis.Options{}
 	for _, opt := range nodes {
+		opt.DialerRetries, opt.ContextTimeoutEnabled = 1, true
 		addrs[opt.Addr] = opt.Addr
 		byAddr[opt.Addr] = opt
 	}
 	return redis.NewRing(&redis.RingOptions{
-		Addrs: addrs,
+		Addrs:              addrs,
+		HeartbeatFrequency: heartbeat,
 		// A Ring knows one set of options; each node has its own.
 		NewClient: func(opt *redis.Options) *redis.Client { return redis.NewClient(byAddr[opt.Addr]) },
 	})
