@@ -82,7 +82,7 @@ func newPolled(m *maker) polled {
 		held:    level("dlm.lock.held", "{lock}", "Locks held now."),
 		waiting: level("dlm.lock.waiting", "{request}", "Callers queued now."),
 		quorum:  gauge("dlm.quorum", "{node}", "Nodes that must agree."),
-		voting:  gauge("dlm.node.voting", "1", "1 while the node answers and its answers count, otherwise 0."),
+		voting:  gauge("dlm.node.voting", "{vote}", "1 while the node answers and its answers count, otherwise 0."),
 		ping: made[metric.Float64ObservableGauge](m)(m.meter.Float64ObservableGauge("dlm.node.ping.duration",
 			metric.WithUnit("s"), metric.WithDescription("Time of one PING."))),
 		commands: total("dlm.node.commands", "{command}", "Commands sent to the node."),
