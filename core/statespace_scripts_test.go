@@ -93,7 +93,7 @@ func (n *realNode) run(source string, keys []string, args ...any) any {
 }
 
 func (n *realNode) acquire(owner, first, last, lease uint8) int64 {
-	token := n.run(acquireSource, []string{n.lock(), n.fence(), n.queue()}, ownerName(owner), modelTTL(lease), first, last, "0:", "").(int64)
+	token := n.run(acquireSource, []string{n.lock(), n.fence(), n.queue()}, ownerName(owner), modelTTL(lease), first, last, "0:", "", "t").(int64)
 	return max(token, 0) // how long is left has no part in the model
 }
 
@@ -115,7 +115,7 @@ func (n *realNode) move(last uint8) bool {
 }
 
 func (n *realNode) raise(owner, first, last uint8) bool {
-	return n.run(raiseSource, []string{n.lock(), n.fence()}, ownerName(owner), first, last).(int64) == 1
+	return n.run(raiseSource, []string{n.lock(), n.fence()}, ownerName(owner), first, last, "t").(int64) == 1
 }
 
 // release counts "nobody was waiting" as released.
