@@ -250,7 +250,7 @@ func (s *span) IsRecording() bool                     { return s.open }
 func (s *span) SetStatus(code codes.Code, why string) { s.status, s.text = code, why }
 func (s *span) SetAttributes(attrs ...attribute.KeyValue) {
 	for _, a := range attrs {
-		s.attrs[string(a.Key)] = a.Value.Emit()
+		s.attrs[string(a.Key)] = a.Value.String()
 	}
 }
 
