@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -92,6 +93,9 @@ func (c Config) validate() error {
 	}
 	if len(c.Prefix) > maxPrefix {
 		refuse("Prefix: %d bytes: use at most %d", len(c.Prefix), maxPrefix)
+	}
+	if strings.ContainsAny(c.Prefix, "{}") {
+		refuse("Prefix: %q: leave out braces: they would spread the keys of one lock over a Cluster", c.Prefix)
 	}
 	if c.NodeTimeout < 0 {
 		refuse("NodeTimeout: %v: must be positive", c.NodeTimeout)

@@ -349,10 +349,19 @@ func (s *Stream) await(ctx context.Context, conn net.Conn, in *bufio.Reader) err
 			return err
 		}
 		if s.silence() > s.patience() && s.reachable(ctx) {
+			discard(conn)
 			return fmt.Errorf("connection dead: the node answers on another one: %w", err)
 		}
 	}
 	return nil
+}
+
+// discard has the kernel drop what it could not deliver: an acquire that arrived
+// after the releases of the next connection would stay until its TTL.
+func discard(conn net.Conn) {
+	if tcp, ok := conn.(interface{ SetLinger(sec int) error }); ok {
+		_ = tcp.SetLinger(0)
+	}
 }
 
 func (s *Stream) patience() time.Duration { return 4 * s.opt.Timeout }
