@@ -15,11 +15,14 @@ import (
 
 func managerFor(t testing.TB, edit func(*core.Config)) *core.Manager {
 	t.Helper()
-	cfg := core.Config{}
+	cfg := core.Config{NodeTimeout: 10 * time.Second}
 	edit(&cfg)
 	m, err := core.New(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = m.Close() })
+	if len(cfg.Clients) == 0 { // on a loaded machine New may be back before the nodes vote
+		require.Eventually(t, func() bool { h, err := m.Health(t.Context()); return err == nil && h.Voting == len(cfg.Nodes) }, 20*time.Second, 10*time.Millisecond)
+	}
 	return m
 }
 
