@@ -29,6 +29,7 @@ import (
 type facts struct {
 	runID, role, version, eviction string
 	uptime                         time.Duration
+	promoted                       bool // was a replica once, so its data may lack what its primary had last
 }
 
 func parseInfo(text string) facts {
@@ -39,6 +40,8 @@ func parseInfo(text string) facts {
 		switch field {
 		case "run_id":
 			f.runID = value
+		case "second_repl_offset":
+			f.promoted = value != "-1"
 		case "role":
 			f.role = value
 		case "redis_version":
@@ -87,7 +90,7 @@ func (n *node) greet(_ context.Context, c *wire.Session) error {
 
 func (m *Manager) meetRequest(f facts, newID string, isNew bool) *wire.Request {
 	uptime, founding := int64(-1), ""
-	if f.uptime >= 0 {
+	if f.uptime >= 0 && !f.promoted {
 		uptime = f.uptime.Milliseconds()
 	}
 	if isNew {

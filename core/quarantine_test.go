@@ -194,3 +194,13 @@ func TestTokensNeverStepBack(t *testing.T) {
 		next()
 	}
 }
+
+// A replica that was promoted has run for long, yet may lack what its primary
+// granted last: how long it has run says nothing then.
+func TestUptimeOfPromotedReplicaIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	m := &Manager{}
+	const info = "run_id:abc\r\nuptime_in_seconds:3600\r\nrole:master\r\nsecond_repl_offset:"
+	require.Equal(t, "3600000", m.meetRequest(parseInfo(info+"-1\r\n"), "", false).Args[1])
+	require.Equal(t, "-1", m.meetRequest(parseInfo(info+"4711\r\n"), "", false).Args[1])
+}

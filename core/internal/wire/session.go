@@ -62,13 +62,17 @@ type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error
 // ready has go-redis set the connection up, then keeps the connection and drops
 // the client.
 func ready(ctx context.Context, opt redis.Options, dial dialFunc) (net.Conn, error) {
-	kept := &keptConn{}
-	opt.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		if err != nil {
-			return nil, err
+	// Dialed here, because go-redis dials several times and logs each failure.
+	conn, err := dial(ctx, opt.Network, opt.Addr)
+	if err != nil {
+		return nil, err
+	}
+	kept := &keptConn{Conn: conn, conn: conn}
+	opt.DialerRetries = 1
+	opt.Dialer = func(context.Context, string, string) (net.Conn, error) {
+		if !kept.handOut() {
+			return nil, errDialedOnce
 		}
-		kept.hold(conn)
 		return kept, nil
 	}
 	client := redis.NewClient(&opt)
@@ -79,20 +83,23 @@ func ready(ctx context.Context, opt redis.Options, dial dialFunc) (net.Conn, err
 	return kept.take(), nil
 }
 
+var errDialedOnce = errors.New("the connection could not be set up")
+
 // keptConn ignores Close until it is taken over.
 type keptConn struct {
 	net.Conn
 	mu   sync.Mutex
 	conn net.Conn // guarded by mu
+	used bool     // handed out once. Guarded by mu
 }
 
-func (k *keptConn) hold(c net.Conn) {
+// handOut reports whether the connection is still unused.
+func (k *keptConn) handOut() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.conn != nil {
-		_ = k.conn.Close() // go-redis dialed again
-	}
-	k.conn, k.Conn = c, c
+	first := !k.used
+	k.used = true
+	return first
 }
 
 func (k *keptConn) Close() error { return nil }
