@@ -45,10 +45,9 @@ type node struct {
 
 // ballot says whether the node's answers count. It is replaced, never changed.
 type ballot struct {
-	id     string    // of the marker we met; "" before the first meeting
-	from   time.Time // answers count from here on
-	why    error     // why they do not until then; for ever while from is zero
-	server string    // run id
+	id   string    // of the marker we met; "" before the first meeting
+	from time.Time // answers count from here on
+	why  error     // why they do not until then; for ever while from is zero
 }
 
 var (

@@ -73,7 +73,8 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // CloseNotify is only there because gin.ResponseWriter demands it.
 func (w *writer) CloseNotify() <-chan bool {
-	if notifier, ok := w.ResponseWriter.(http.CloseNotifier); ok { //nolint:staticcheck // see above
+	//lint:ignore SA1019 gin's own writer has it
+	if notifier, ok := w.ResponseWriter.(http.CloseNotifier); ok {
 		return notifier.CloseNotify()
 	}
 	return nil

@@ -25,9 +25,6 @@ type Policy struct {
 	Tags []string
 }
 
-// lifetime is how long the stores keep the value.
-func (p Policy) lifetime() time.Duration { return p.Fresh + max(p.Stale, p.StaleIfError) }
-
 // Policied is a value that decides its own Policy; what [Config] says does not
 // apply to it. CachePolicy is called once, after the fetch that made the value.
 type Policied interface{ CachePolicy() Policy }

@@ -44,7 +44,7 @@ func TestLifeOfAValue(t *testing.T) {
 		time.Sleep(time.Minute - 1)
 		r = look()
 		assert.Equal(t, cache.Result[int]{Value: 1, State: cache.Fresh, Age: time.Minute - 1, TTL: 1}, r)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		r = look()
 		assert.Equal(t, cache.Stale, r.State)
 		assert.Equal(t, 1, r.Value)

@@ -48,9 +48,12 @@ func keys() []keyfuncs.Func {
 	}
 }
 
+//lint:ignore U1000 used by fencedWrite
 var errOutrun = errors.New("a later holder of the lock has written already")
 
 // fencedWrite writes under a lock that may have been lost without our knowing.
+//
+//lint:ignore U1000 shown in the README
 func fencedWrite(ctx context.Context, db *sql.DB, order string) error {
 	lock, _ := core.FromContext(ctx)
 	result, err := db.ExecContext(ctx,
