@@ -54,15 +54,14 @@ func (b *boundStore) do(ctx context.Context, op func(context.Context) error) err
 		return fmt.Errorf("%w: left alone after %d timeouts", ErrStore, maxSilent)
 	}
 	bounded, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel() // not when op ends: its answer would race with the end of its context
 	select {
 	case b.pending <- struct{}{}:
 	case <-bounded.Done():
-		cancel()
 		return b.gaveUp(ctx)
 	}
 	done := make(chan error, 1)
 	go func() {
-		defer cancel()
 		defer func() { <-b.pending }()
 		done <- insist(bounded, op)
 	}()

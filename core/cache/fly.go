@@ -40,7 +40,6 @@ func (c *Cache[V]) fromTheStart(f *flight[V]) outcome[V] {
 	}
 	f.early = c.early(f, seen.e)
 	if out := c.answer(f.call.Key, seen.e); out.end != 0 && !f.early {
-		f.reveal(seen.e)
 		return out
 	}
 	refresh := f.early || f.call.Contention == StaleFirst && seen.e.standsIn(now())

@@ -49,11 +49,16 @@ func (c *Cache[V]) await(ctx context.Context, f *flight[V], call Call[V], lead b
 		select {
 		case <-found:
 			found = nil
-			if e := f.prior; e.standsIn(now()) && (f.early || call.Contention == StaleFirst) {
+			if out := c.offered(f, call); out.end != 0 {
 				f.leave()
-				return c.serveStale(e, nil)
+				return out
 			}
 		case <-f.done:
+			if found != nil { // both at once: the offer was there first
+				if out := c.offered(f, call); out.end != 0 {
+					return out
+				}
+			}
 			return c.share(f, lead)
 		case <-ctx.Done():
 			f.leave()
@@ -67,6 +72,14 @@ func (c *Cache[V]) await(ctx context.Context, f *flight[V], call Call[V], lead b
 			return c.late(call, f.stored())
 		}
 	}
+}
+
+// offered is what a call gets that need not wait for the flight.
+func (c *Cache[V]) offered(f *flight[V], call Call[V]) outcome[V] {
+	if e := f.prior; e.standsIn(now()) && (f.early || call.Contention == StaleFirst) {
+		return c.serveStale(e, nil)
+	}
+	return outcome[V]{}
 }
 
 // share is a landed flight's outcome for one of its callers.
