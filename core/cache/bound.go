@@ -82,8 +82,7 @@ const insistPause = 20 * time.Millisecond
 func insist(ctx context.Context, op func(context.Context) error) error {
 	for {
 		err := op(ctx)
-		var broken *net.OpError
-		if err == nil || !errors.As(err, &broken) && !errors.Is(err, io.EOF) {
+		if !broken(err) {
 			return err
 		}
 		select {
@@ -92,6 +91,13 @@ func insist(ctx context.Context, op func(context.Context) error) error {
 		case <-time.After(insistPause):
 		}
 	}
+}
+
+// broken reports a connection that was refused, ended or timed out: its server is
+// most likely dead.
+func broken(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // probe lets one caller a pause through.

@@ -13,7 +13,7 @@ import (
 const defaultMemory = 64 << 20
 
 // defaultStore is memory over the Redis nodes of the Manager, each response on
-// one of them: caching needs no quorum. It returns what to close, if anything.
+// two of them: caching needs no quorum. It returns what to close, if anything.
 func defaultStore(locks *core.Manager) (store cache.Store, closing func() error) {
 	near := cache.NewMemory(defaultMemory)
 	client := shared.open(locks)
@@ -75,7 +75,9 @@ func dial(nodes []*redis.Options) redis.UniversalClient {
 	addrs := map[string]string{}
 	byAddr := map[string]*redis.Options{}
 	for _, opt := range nodes {
-		opt.DialerRetries, opt.ContextTimeoutEnabled = 1, true
+		// A connection may have ended unseen, so one retry; a dead node is for the
+		// Ring and the Store to go around.
+		opt.DialerRetries, opt.MaxRetries, opt.ContextTimeoutEnabled = 1, 1, true
 		addrs[opt.Addr] = opt.Addr
 		byAddr[opt.Addr] = opt
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,50 +12,49 @@ import (
 )
 
 // The whole way: 100 requests for one key at once, over sockets, to a process
-// of each framework, on real Redis servers.
+// of each framework, on real Redis servers of which one is killed half way.
+// Every server has its turn, as they differ in what they hold: the queue of
+// those who wait, the stored response, nothing but a vote.
 func TestHundredRequestsForOneKey(t *testing.T) {
 	for _, n := range []int{3, 5} {
-		t.Run(fmt.Sprintf("%d nodes, payments never overlap", n), func(t *testing.T) {
-			o := openSpine(t, n).hundred("POST", "/pay/")
-			require.NoError(t, nothingLost(&o))
-			require.Equal(t, 100, o.runs())
-		})
-		t.Run(fmt.Sprintf("%d nodes, reports never overlap", n), func(t *testing.T) {
-			o := openSpine(t, n).hundred("GET", "/reports/")
-			require.NoError(t, nothingLost(&o))
-		})
-		t.Run(fmt.Sprintf("%d nodes, a quote is made once", n), func(t *testing.T) {
-			o := openSpine(t, n).hundred("GET", "/quotes/")
-			require.NoError(t, oneRunPerKey(&o))
-		})
-	}
-}
-
-// Every server has its turn to die, as they differ in what they hold: the queue
-// of those who wait, or nothing but a vote.
-func TestHundredRequestsForOneKeyWhileANodeDies(t *testing.T) {
-	for _, n := range []int{3, 5} {
 		for victim := range n {
-			t.Run(fmt.Sprintf("node %d of %d", victim, n), func(t *testing.T) {
-				s := openSpine(t, n)
-				s.killAt50 = s.nodes.Node(victim)
-				o := s.hundred("POST", "/pay/")
-				require.NoError(t, nothingLost(&o))
-				require.Equal(t, 100, o.runs())
+			t.Run(fmt.Sprintf("%d of %d is killed", victim, n), func(t *testing.T) {
+				t.Run("payments never overlap", func(t *testing.T) {
+					s := openSpine(t, n, victim)
+					o := s.hundred("POST", "/pay/")
+					require.NoError(t, nothingLost(&o))
+					require.Equal(t, 100, o.runs())
+				})
+				t.Run("reports never overlap", func(t *testing.T) {
+					s := openSpine(t, n, victim)
+					o := s.hundred("GET", "/reports/")
+					require.NoError(t, nothingLost(&o))
+				})
+				t.Run("a quote is made once", func(t *testing.T) {
+					s := openSpine(t, n, victim)
+					o := s.hundred("GET", "/quotes/")
+					require.NoError(t, oneRunPerKey(&o))
+				})
+				t.Run("a quote is made once though the node dies meanwhile", func(t *testing.T) {
+					s := openSpine(t, n, victim)
+					s.duringRun = true
+					o := s.hundred("GET", "/quotes/")
+					require.NoError(t, oneRunPerKey(&o))
+				})
 			})
 		}
 	}
 }
 
-// spine is a fleet on real servers.
+// spine is a fleet on real servers, one of which is about to die.
 type spine struct {
 	*testing.T
-	nodes    *coretest.Nodes
-	fleet    *fleet
-	killAt50 *coretest.Node // once 50 requests are answered; nil for none
+	fleet     *fleet
+	kill      func() // once
+	duringRun bool   // killed when the first handler begins, not after 50 answers
 }
 
-func openSpine(t *testing.T, n int) *spine {
+func openSpine(t *testing.T, n, victim int) *spine {
 	nodes := coretest.Redis(t, n)
 	f, err := startFleet(t.Context(), nodes.URLs())
 	require.NoError(t, err)
@@ -64,19 +64,22 @@ func openSpine(t *testing.T, n int) *spine {
 			t.Log(f.logs())
 		}
 	})
-	return &spine{T: t, nodes: nodes, fleet: f}
+	return &spine{T: t, fleet: f, kill: sync.OnceFunc(func() { _ = nodes.Node(victim).Kill() })}
 }
 
 // hundred sends the requests and gathers what clients and witness saw.
 func (s *spine) hundred(method, path string) outcome {
+	if s.duringRun {
+		s.fleet.witness.entered = s.kill
+	}
 	b := &burst{
 		requests: 100, atOnce: 100,
 		send: func(i int) reply {
 			return s.fleet.request(context.Background(), method, s.fleet.processes[i%len(s.fleet.processes)].url+path+"42")
 		},
 		answered: func(n int) error {
-			if n == 50 && s.killAt50 != nil {
-				return s.killAt50.Kill()
+			if n == 50 {
+				s.kill()
 			}
 			return nil
 		},

@@ -19,6 +19,8 @@ type witness struct {
 	server *http.Server
 	url    string
 
+	entered func() // if not nil, called as a handler begins
+
 	mu      sync.Mutex
 	records map[string]*record // by key. Guarded by mu
 }
@@ -59,6 +61,9 @@ func (w *witness) enter(rw http.ResponseWriter, r *http.Request) {
 	rec.runs++
 	rec.now++
 	rec.most = max(rec.most, rec.now)
+	if w.entered != nil {
+		w.entered()
+	}
 	_, _ = fmt.Fprint(rw, rec.balance)
 }
 

@@ -3,7 +3,7 @@
 --
 -- KEYS  entry, purge generation of its bucket (one slot)
 -- ARGV  1 generation then ('' none, '*' unchecked)  2 fence then  3 frame
---       4 lifetime in ms  5 fence of the frame  6 channel  7 notice
+--       4 lifetime in ms  5 fence of the frame  6 channel  7 notice or ''
 -- Fences are 16 hexadecimal digits, so they compare as strings: a Lua number
 -- holds 53 bits only.
 if ARGV[1] ~= '*' then
@@ -17,5 +17,7 @@ if ARGV[1] ~= '*' then
   end
 end
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
-redis.call('PUBLISH', ARGV[6], ARGV[7])
+if ARGV[7] ~= '' then
+  redis.call('PUBLISH', ARGV[6], ARGV[7])
+end
 return 1

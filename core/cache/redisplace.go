@@ -1,0 +1,217 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// place is where an entry is, with the purge generation of its bucket and the
+// tags: a server, a Cluster, or one shard of a Ring.
+type place struct {
+	r      *Redis
+	client redis.UniversalClient
+	name   string // of a shard
+}
+
+// oneServer: commands may name any keys together.
+func (p *place) oneServer() bool {
+	_, ok := p.client.(*redis.Client)
+	return ok
+}
+
+// get looks for an entry. The mark is for the next set in this place.
+func (p *place) get(ctx context.Context, key string) (Item, redisMark, error) {
+	raw, mark, left, err := p.read(ctx, key)
+	if err != nil {
+		return Item{}, redisMark{}, err
+	}
+	f, err := decodeFrame(raw)
+	if err != nil || left <= 0 {
+		it := Item{}
+		if raw != "" && left != gone {
+			it.Value, it.TTL = []byte(raw), time.Millisecond // for the Cache to count as corrupt
+		}
+		return it, mark, nil
+	}
+	mark.fence = f.fence
+	it := Item{Fence: f.fence, TTL: left, Tags: f.tags, Value: f.value}
+	if valid, err := p.tagsValid(ctx, f, mark.epoch); err != nil || !valid {
+		it.Value = nil
+		return it, mark, err
+	}
+	return it, mark, nil
+}
+
+// gone is PTTL's answer for a key that is not there.
+const gone = -2 * time.Nanosecond
+
+// read asks for everything about a key at once: two commands on one server, one
+// more where the tag epoch lives elsewhere.
+func (p *place) read(ctx context.Context, key string) (raw string, mark redisMark, left time.Duration, err error) {
+	entry, genKey := p.r.namesOf(key)
+	_, epochKey := p.r.tagNames()
+	keys := []string{entry, genKey, epochKey}
+	var (
+		values *redis.SliceCmd
+		apart  *redis.StringCmd
+		ttl    *redis.DurationCmd
+	)
+	_, err = p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		if p.oneServer() {
+			values = pipe.MGet(ctx, keys...)
+		} else {
+			values, apart = pipe.MGet(ctx, keys[:2]...), pipe.Get(ctx, epochKey)
+		}
+		ttl = pipe.PTTL(ctx, entry)
+		return nil
+	})
+	// The error of a pipeline is its first one, which may hide another node's.
+	if err = realErrors(err, values, apart, ttl); err != nil {
+		return "", redisMark{}, 0, err
+	}
+	got := append(values.Val(), nil, nil, nil)
+	raw, _ = got[0].(string)
+	gen, _ := got[1].(string)
+	epoch, _ := got[2].(string)
+	if apart != nil {
+		epoch = apart.Val()
+	}
+	mark, err = p.markOf(ctx, gen, epoch)
+	return raw, mark, ttl.Val(), err
+}
+
+// markOf completes what was read. Without an epoch, as it was never set or was
+// evicted, no tag purge could be told from none.
+func (p *place) markOf(ctx context.Context, gen, epoch string) (redisMark, error) {
+	m := redisMark{gen: gen}
+	m.epoch, _ = strconv.ParseUint(epoch, 10, 64) // 0 for none, and for what nobody here wrote
+	if m.epoch > 0 {
+		return m, nil
+	}
+	var err error
+	m.epoch, err = p.firstEpoch(ctx)
+	return m, err
+}
+
+// realErrors leaves out that a key is not there.
+func realErrors(err error, values *redis.SliceCmd, apart *redis.StringCmd, ttl *redis.DurationCmd) error {
+	errs := []error{err, values.Err(), ttl.Err()}
+	if apart != nil {
+		errs = append(errs, apart.Err())
+	}
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+	}
+	return nil
+}
+
+// standing is what a set here has to know, and whether there is an entry. It is
+// of a server, where all keys may be named together.
+func (p *place) standing(ctx context.Context, key string) (mark redisMark, held bool, err error) {
+	entry, genKey := p.r.namesOf(key)
+	_, epochKey := p.r.tagNames()
+	var (
+		values *redis.SliceCmd
+		head   *redis.StringCmd
+	)
+	if _, err = p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		values, head = pipe.MGet(ctx, genKey, epochKey), pipe.GetRange(ctx, entry, 0, int64(frameHead)-1)
+		return nil
+	}); err != nil {
+		return redisMark{}, false, err
+	}
+	got := append(values.Val(), nil, nil)
+	gen, _ := got[0].(string)
+	epoch, _ := got[1].(string)
+	if mark, err = p.markOf(ctx, gen, epoch); err != nil {
+		return redisMark{}, false, err
+	}
+	if fence, ok := strings.CutPrefix(head.Val(), frameMagic); ok && len(fence) > 16 {
+		mark.fence, _ = strconv.ParseUint(fence[:16], 16, 64) // 0 for what is no frame
+	}
+	return mark, head.Val() != "", nil
+}
+
+// tagsValid reports whether no tag of the entry was purged since it was begun.
+func (p *place) tagsValid(ctx context.Context, f frame, epoch uint64) (bool, error) {
+	switch {
+	case len(f.tags) == 0 || f.epoch == epoch:
+		return true, nil
+	case f.epoch > epoch: // the epoch was lost and started again
+		return false, nil
+	}
+	fields := []string{"base"}
+	for _, tag := range f.tags {
+		fields = append(fields, strconv.Itoa(int(tagBucketOf(tag))))
+	}
+	hash, _ := p.r.tagNames()
+	values, err := p.client.HMGet(ctx, hash, fields...).Result()
+	if err != nil {
+		return false, err
+	}
+	base, ok := values[0].(string)
+	if since, err := strconv.ParseUint(base, 10, 64); !ok || err != nil || f.epoch < since {
+		return false, nil
+	}
+	for _, v := range values[1:] {
+		text, ok := v.(string)
+		if at, err := strconv.ParseUint(text, 10, 64); ok && (err != nil || at > f.epoch) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (p *place) firstEpoch(ctx context.Context) (uint64, error) {
+	hash, epochKey := p.r.tagNames()
+	return purgeTagsScript.Run(ctx, p.client, []string{hash, epochKey}, p.r.channel, "").Uint64()
+}
+
+// set stores an item unless the mark is out of date. An empty notice is not sent.
+func (p *place) set(ctx context.Context, key string, it Item, mark redisMark, notice []byte) (err error) {
+	f := frame{fence: it.Fence, epoch: mark.epoch, tags: it.Tags, value: it.Value}
+	if len(f.tags) > 0 && mark.gen == unmarked {
+		if f.epoch, err = p.firstEpoch(ctx); err != nil {
+			return err
+		}
+	}
+	entry, gen := p.r.namesOf(key)
+	stored, err := setScript.Run(ctx, p.client, []string{entry, gen},
+		mark.gen, hexFence(mark.fence), f.encode(), it.TTL.Milliseconds(), hexFence(it.Fence), p.r.channel, notice).Bool()
+	if err == nil && !stored {
+		return ErrFenced
+	}
+	return err
+}
+
+func (p *place) purge(ctx context.Context, keys []string) error {
+	if len(keys) == 1 {
+		names, notice := p.r.purgeOf(keys[0])
+		return purgeScript.Run(ctx, p.client, names, p.r.channel, notice).Err()
+	}
+	_, err := p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, key := range keys { // a pipeline cannot fall back from EVALSHA to EVAL
+			names, notice := p.r.purgeOf(key)
+			purgeScript.Eval(ctx, pipe, names, p.r.channel, notice)
+		}
+		return nil
+	})
+	return err
+}
+
+func (r *Redis) purgeOf(key string) (names []string, notice []byte) {
+	entry, gen := r.namesOf(key)
+	return []string{entry, gen}, change{origin: r.origin, keys: []string{key}}.encode()
+}
+
+func (p *place) purgeTags(ctx context.Context, args []any) error {
+	hash, epoch := p.r.tagNames()
+	return purgeTagsScript.Run(ctx, p.client, []string{hash, epoch}, args...).Err()
+}
