@@ -256,7 +256,9 @@ func TestThousandColdCallersInFourProcesses(t *testing.T) {
 		assert.Equal(t, 1, rep.Fetches)
 		assert.Len(t, rep.Values, 1)
 		assert.Empty(t, rep.Errors)
-		assert.LessOrEqual(t, total, 25)
+		// A process that meets the lock for the first time claims it with two
+		// commands, SET and ZADD; each of the four looks and claims once or twice.
+		assert.LessOrEqual(t, total, 32)
 		assert.Less(t, rep.Slowest, takes+takes/5)
 	}
 }

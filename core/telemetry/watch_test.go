@@ -25,6 +25,14 @@ func TestWatchManagerReportsLocksAndNodes(t *testing.T) {
 	require.NoError(t, err)
 	_, err = locks.Acquire(t.Context(), "k")
 	require.NoError(t, err)
+	require.Eventually(t, func() bool { // the lock is granted before the last node has answered
+		for _, n := range locks.Stats().Nodes {
+			if n.Commands == 0 {
+				return false
+			}
+		}
+		return true
+	}, time.Minute, time.Millisecond)
 
 	require.NoError(t, m.collect(t.Context()))
 	require.Equal(t, 1.0, m.sum("dlm.lock.held"))
