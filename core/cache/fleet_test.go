@@ -299,6 +299,6 @@ func TestPurgeReachesTheFleet(t *testing.T) {
 	require.Eventually(t, func() bool {
 		again := ask(t, procs, order{Key: "k", Callers: 5})
 		return len(again.Values) == 1 && again.Values[0] != first.Values[0]
-	}, 5*time.Second, 10*time.Millisecond)
+	}, 20*time.Second, 10*time.Millisecond)
 	assert.False(t, strings.HasPrefix(first.Values[0], "0/"))
 }
