@@ -81,7 +81,7 @@ func fleetProcess(cfg fleetConfig) (*cache.Cache[string], func()) {
 	}
 	client := redis.NewClient(opt)
 	c, err := cache.New[string](cache.Config{
-		Locks: locks, LockTTL: cfg.LockTTL, Fresh: time.Minute, Wait: 20 * time.Second,
+		Locks: locks, LockTTL: cfg.LockTTL, Fresh: time.Minute, Wait: patience, StoreTimeout: patience,
 		Store: cache.NewTiered(cache.NewMemory(1<<20), cache.NewRedis(client)), Logger: quiet,
 	})
 	if err != nil {
@@ -259,7 +259,7 @@ func TestThousandColdCallersInFourProcesses(t *testing.T) {
 		// A process that meets the lock for the first time claims it with two
 		// commands, SET and ZADD; each of the four looks and claims once or twice.
 		assert.LessOrEqual(t, total, 32)
-		assert.Less(t, rep.Slowest, takes+takes/5)
+		assert.Less(t, rep.Slowest, takes+time.Second, "those who were not told of the fill would have queued first")
 	}
 }
 
@@ -272,7 +272,7 @@ func TestKilledWinnerIsReplacedWithinItsLease(t *testing.T) {
 	require.Eventually(t, func() bool {
 		held, err := locks.IsLocked(t.Context(), "cache::k")
 		return err == nil && held
-	}, 5*time.Second, time.Millisecond)
+	}, patience, time.Millisecond)
 	for _, p := range procs[1:] {
 		p.send(t, order{Key: "k", Callers: 10, Takes: 10 * time.Millisecond})
 	}
@@ -286,7 +286,7 @@ func TestKilledWinnerIsReplacedWithinItsLease(t *testing.T) {
 		assert.Len(t, rep.Values, 1)
 	}
 	assert.Equal(t, 1, fetches)
-	assert.Less(t, time.Since(killed), lease+time.Second)
+	assert.Less(t, time.Since(killed), lease+patience)
 }
 
 func TestPurgeReachesTheFleet(t *testing.T) {

@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// patience is how long what must happen may take: a loaded machine is not an outage.
+const patience = 20 * time.Second
+
 var quiet = slog.New(slog.DiscardHandler)
 
 // manager is a lock manager on nodes, closed with the test.
@@ -40,6 +43,9 @@ func open[V any](t testing.TB, cfg cache.Config) *cache.Cache[V] {
 	if cfg.Logger == nil {
 		cfg.Logger = quiet
 	}
+	if cfg.StoreTimeout == 0 {
+		cfg.StoreTimeout = patience
+	}
 	c, err := cache.New[V](cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
@@ -54,7 +60,7 @@ func fleet[V any](t testing.TB, nodes *coretest.Nodes, n int, cfg cache.Config) 
 		cfg.Locks = manager(t, nodes.Clients())
 		cfg.Store = cache.NewTiered(cache.NewMemory(1<<20), cache.NewRedis(dial(t, nodes.Node(0).Options())))
 		caches[i] = open[V](t, cfg)
-		require.Eventually(t, func() bool { return caches[i].Stats().Coherent }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return caches[i].Stats().Coherent }, patience, time.Millisecond)
 	}
 	return caches
 }

@@ -24,10 +24,10 @@ type made struct {
 
 const (
 	modelFresh = 200 * time.Millisecond
-	modelStale = 200 * time.Millisecond
+	modelStale = 500 * time.Millisecond
 	// delivery is what an announcement takes at most between two caches of a
 	// loaded machine, and more than TTLs are rounded by.
-	delivery = 100 * time.Millisecond
+	delivery = 400 * time.Millisecond
 )
 
 func (m *made) CachePolicy() cache.Policy {
@@ -157,10 +157,10 @@ func TestCoherenceOverEveryDeployment(t *testing.T) {
 			var caches [2]*cache.Cache[*page]
 			for i := range caches {
 				caches[i] = open[*page](t, cache.Config{
-					Fresh: time.Hour, Locks: manager(t, nodes.Clients()), StoreTimeout: 10 * time.Second, // a loaded machine is not an outage
+					Fresh: time.Hour, Locks: manager(t, nodes.Clients()), StoreTimeout: patience,
 					Store: cache.NewTiered(cache.NewMemory(1<<20), connect()),
 				})
-				require.Eventually(t, func() bool { return caches[i].Stats().Coherent }, 10*time.Second, time.Millisecond)
+				require.Eventually(t, func() bool { return caches[i].Stats().Coherent }, patience, time.Millisecond)
 			}
 			a, b := caches[0], caches[1]
 			policy := cache.Policy{Fresh: time.Hour, Tags: []string{"all"}}
@@ -185,7 +185,7 @@ func TestCoherenceOverEveryDeployment(t *testing.T) {
 					require.Eventually(t, func() bool {
 						_, ok := b.Peek(t.Context(), fmt.Sprint("k", i))
 						return !ok
-					}, 5*time.Second, time.Millisecond)
+					}, patience, time.Millisecond)
 				}
 			}
 		})

@@ -36,6 +36,17 @@
 // httptest.ResponseRecorder, the request that finds a response stale refreshes
 // it itself.
 //
+// A stale response stands in for a server error, where stale-if-error or Stale
+// allow it, but not for a panic: that goes on to whatever recovers it, as without
+// a Guard, and whoever waited for the response gets 500. What is stored stays. A
+// panic of a refresh in the background is logged, and hurts no client.
+//
+// # Idempotency keys
+//
+// With [Config.Idempotent] a Guard honors the Idempotency-Key of POST and PATCH:
+// the handler runs once for each, and a repetition of the request gets the first
+// one's response again. It goes with Key, and it goes alone.
+//
 // # Keys and identity
 //
 // The lock is named by [Config.Key], apart for every route, method and

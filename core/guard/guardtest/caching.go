@@ -23,8 +23,6 @@ var caching = []behaviour{
 	{name: "a panic of the winner hangs nobody", test: winnerPanics},
 	{name: "HEAD is answered from a stored GET and stores nothing", test: headSharesGet},
 	{name: "a POST never sees a GET's response", test: postIsNoGet},
-	{name: "a successful POST purges what is stored for its target", test: postPurges},
-	{name: "a failed POST purges nothing", test: failedPostPurgesNothing},
 	{name: "the query is part of the identity", test: queryApart},
 	{name: "the Host is part of the identity", test: hostApart},
 	{name: "IgnoreQuery leaves out what it names", test: ignoresQuery},
@@ -37,10 +35,6 @@ var caching = []behaviour{
 	{name: "a range is cut from a stored response", test: ranges},
 	{name: "several ranges are cut from a stored response", test: multipleRanges},
 	{name: "a range beyond the end is 416", test: unsatisfiable},
-	{name: "a purge removes every variant and target of a key", test: purges},
-	{name: "a purge by tag removes what carries it", test: purgesTags},
-	{name: "a purge by tag leaves others alone", test: purgesOnlyTags},
-	{name: "purge patterns are literal", test: purgeIsLiteral},
 	{name: "max-age overrules Fresh", test: maxAgeWins},
 	{name: "a stored 404 is served", test: storesNotFound},
 	{name: "a 500 is not stored", test: errorNotStored},
@@ -120,13 +114,15 @@ func collapses(e *env) {
 	s.runs(1, runs)
 }
 
-// fleet serves /x/{id} by n applications, each with a Guard of its own.
-func (e *env) fleet(n int, h http.HandlerFunc) []*site {
-	sites := make([]*site, n)
+// fleet serves /x/{id} by n applications, each with a Guard, and so a memory, of
+// its own.
+func (e *env) fleet(n int, h http.HandlerFunc) ([]*guard.Guard, []*site) {
+	guards, sites := make([]*guard.Guard, n), make([]*site, n)
 	for i := range n {
-		sites[i] = e.serve(route(e.guard(guard.Config{Fresh: time.Hour, Wait: patience}), h))
+		guards[i] = e.guard(guard.Config{Fresh: time.Hour, Wait: patience})
+		sites[i] = e.serve(route(guards[i], h))
 	}
-	return sites
+	return guards, sites
 }
 
 const fleetHost = "fleet.example"
@@ -134,7 +130,7 @@ const fleetHost = "fleet.example"
 func collapsesInFleet(e *env) {
 	g := newGate()
 	handler, runs := counted(g.ServeHTTP)
-	sites := e.fleet(3, handler)
+	_, sites := e.fleet(3, handler)
 	answers := make(chan answer, 24)
 	for i := range cap(answers) {
 		go func() { answers <- sites[i%len(sites)].get("/x/1", "Host", fleetHost) }()
@@ -217,54 +213,6 @@ func postIsNoGet(e *env) {
 	require.Equal(s, "POST", s.ok(s.post("/x/1")).body)
 	require.Equal(s, "POST", s.ok(s.post("/x/1")).body)
 	s.runs(3, runs)
-}
-
-func postPurges(e *env) {
-	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost {
-			w.Header().Set("Location", "/x/2")
-			w.WriteHeader(http.StatusCreated)
-		}
-	})
-	s.ok(s.get("/x/1"))
-	s.ok(s.get("/x/2"))
-	others := s.others(runs)
-	s.status(http.StatusCreated, s.post("/x/1"))
-	before := runs.Load()
-	s.ok(s.get("/x/1"))
-	s.ok(s.get("/x/2"))
-	s.runs(before+2, runs)
-	others()
-}
-
-// others stores responses that a purge of something else is to leave alone, and
-// returns the check that it did. Tags share counters, so one may fall with it.
-func (s *site) others(runs *atomic.Int64) (untouched func()) {
-	const n = 8
-	ask := func() {
-		for i := range n {
-			s.ok(s.get("/x/other" + strconv.Itoa(i)))
-		}
-	}
-	ask()
-	return func() {
-		s.Helper()
-		before := runs.Load()
-		ask()
-		require.LessOrEqual(s, runs.Load()-before, int64(2), "a purge went too far")
-	}
-}
-
-func failedPostPurgesNothing(e *env) {
-	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost {
-			w.WriteHeader(http.StatusConflict)
-		}
-	})
-	s.ok(s.get("/x/1"))
-	s.status(http.StatusConflict, s.post("/x/1"))
-	s.ok(s.get("/x/1"))
-	s.runs(2, runs)
 }
 
 func queryApart(e *env) {
@@ -398,64 +346,6 @@ func unsatisfiable(e *env) {
 	s.ok(s.get("/x/1"))
 	a := s.status(http.StatusRequestedRangeNotSatisfiable, s.get("/x/1", "Range", "bytes=10-"))
 	require.Equal(s, "bytes */10", a.Header.Get("Content-Range"))
-}
-
-// purge repeats a purge that a busy machine did not get done in time.
-func (s *site) purge(try func() error) {
-	s.Helper()
-	require.Eventually(s, func() bool { return try() == nil }, patience, time.Millisecond)
-}
-
-func purges(e *env) {
-	handler, runs := counted(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Vary", "Accept-Language") })
-	g := e.guard(guard.Config{Fresh: time.Hour})
-	s := e.serve(route(g, handler))
-	ask := func() {
-		s.ok(s.get("/x/1", "Accept-Language", "de"))
-		s.ok(s.get("/x/1", "Accept-Language", "fr"))
-		s.ok(s.get("/x/1?q=1"))
-	}
-	ask()
-	s.runs(3, runs)
-	s.purge(func() error { return g.Purge(context.Background(), "id_1") })
-	ask()
-	s.runs(6, runs)
-	ask()
-	s.runs(6, runs)
-}
-
-func purgesTags(e *env) {
-	handler, runs := counted(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Tag", "all, id-"+r.URL.Query().Get("t"))
-		w.Header().Set("Surrogate-Key", "sk1 sk2")
-	})
-	g := e.guard(guard.Config{Fresh: time.Hour})
-	s := e.serve(route(g, handler))
-	for _, tag := range []string{"id-1", "all", "sk2"} {
-		s.ok(s.get("/x/1?t=1"))
-		before := runs.Load()
-		s.purge(func() error { return g.PurgeTags(context.Background(), "all, id-1", "", "sk", tag) })
-		s.ok(s.get("/x/1?t=1"))
-		s.runs(before+1, runs)
-	}
-}
-
-func purgesOnlyTags(e *env) {
-	handler, runs := counted(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Cache-Tag", r.URL.Path) })
-	g := e.guard(guard.Config{Fresh: time.Hour})
-	s := e.serve(route(g, handler))
-	others := s.others(runs)
-	s.purge(func() error { return g.PurgeTags(context.Background(), "/x/1") })
-	others()
-}
-
-func purgeIsLiteral(e *env) {
-	handler, runs := counted(write("hello"))
-	g := e.guard(guard.Config{Fresh: time.Hour})
-	s := e.serve(route(g, handler))
-	others := s.others(runs)
-	s.purge(func() error { return g.Purge(context.Background(), "*", "id_*", "id_?", "id_[a-z]other1", "") })
-	others()
 }
 
 func maxAgeWins(e *env) {

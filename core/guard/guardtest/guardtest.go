@@ -57,7 +57,7 @@ type behaviour struct {
 }
 
 func behaviours() []behaviour {
-	return slices.Concat(serializing, refusing, transparent, keyed, caching, unstorable, staleness, idempotency)
+	return slices.Concat(serializing, refusing, transparent, keyed, caching, purging, unstorable, staleness, idempotency)
 }
 
 // Run runs the table against a, with locks on the Redis nodes at the given

@@ -19,6 +19,7 @@ var staleness = []behaviour{
 	{name: "a refresh runs with the lock, without the client's values", test: refreshContext},
 	{name: "a refresh that panics hurts nobody", test: refreshPanics},
 	{name: "a stale response stands in for a server error", test: staleIfError},
+	{name: "a stale response does not stand in for a panic", test: staleUnlessPanic},
 	{name: "must-revalidate is never served stale", test: mustRevalidate},
 	{name: "a response is validated, and a 304 makes it new", test: validated},
 	{name: "validation that finds another content stores that", test: validatedAnew},
@@ -112,6 +113,29 @@ func staleIfError(e *env) {
 	s.runs(2, runs)
 	require.Equal(s, "good", s.ok(s.get("/x/1")).body)
 	s.runs(2, runs) // the handler is left alone for a while
+}
+
+func staleUnlessPanic(e *env) {
+	handler, runs := counted(func(w http.ResponseWriter, _ *http.Request) {
+		if w.Header().Get("X-Run") == "2" {
+			panic("the second run")
+		}
+		failingWith("max-age=0, stale-if-error=60")(w, nil)
+	})
+	app := e.adapter.App([]Route{{Method: "GET", Pattern: "/x/{id}", Chain: e.chain, Guard: e.guard(guard.Config{Fresh: time.Hour}), Handler: handler}})
+	s := e.serveHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if recover() != nil {
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+		}()
+		app.ServeHTTP(w, r)
+	}))
+	s.ok(s.get("/x/1"))
+	s.status(http.StatusInternalServerError, s.get("/x/1"))
+	s.runs(2, runs)
+	require.Equal(s, "good", s.ok(s.get("/x/1")).body) // for the 503 of the third run
+	s.runs(3, runs)
 }
 
 func mustRevalidate(e *env) {
