@@ -1,0 +1,71 @@
+package ginlock_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/market-intel-brain/dlm/core"
+	"github.com/market-intel-brain/dlm/core/cache"
+	"github.com/market-intel-brain/dlm/core/coretest"
+	"github.com/market-intel-brain/dlm/core/guard"
+	"github.com/market-intel-brain/dlm/ginlock"
+)
+
+func caching(t *testing.T) *guard.Guard {
+	locks, err := core.New(core.Config{Nodes: coretest.Embedded(t, 1).URLs()})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, locks.Close()) })
+	g, err := guard.New(guard.Config{Locks: locks, Fresh: time.Hour, Key: byOrder, Store: cache.NewMemory(1 << 20)})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, g.Close()) })
+	return g
+}
+
+func get(h http.Handler, path string) *httptest.ResponseRecorder {
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+	return rec
+}
+
+// Middleware before the Guard sees the same of a hit as of a run.
+func TestRenderedResponses(t *testing.T) {
+	for name, tc := range map[string]struct {
+		render    gin.HandlerFunc
+		status    int
+		mediaType string
+		body      string
+	}{
+		"JSON":     {func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"id": c.Param("id")}) }, 200, "application/json; charset=utf-8", `{"id":"42"}`},
+		"String":   {func(c *gin.Context) { c.String(http.StatusNotFound, "no %s", c.Param("id")) }, 404, "text/plain; charset=utf-8", "no 42"},
+		"Status":   {func(c *gin.Context) { c.Status(http.StatusNoContent) }, 204, "", ""},
+		"Redirect": {func(c *gin.Context) { c.Redirect(http.StatusMovedPermanently, "/orders/43") }, 301, "text/html; charset=utf-8", "<a href=\"/orders/43\">Moved Permanently</a>.\n\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			runs, after := 0, 0
+			router := gin.New()
+			router.Use(func(c *gin.Context) {
+				before := c.Writer
+				c.Next()
+				assert.True(t, c.Writer == before, "the writer is back")
+				assert.Equal(t, tc.status, c.Writer.Status())
+				assert.Equal(t, len(tc.body), max(c.Writer.Size(), 0)) // -1 while gin has yet to send a bare status
+			})
+			router.GET("/orders/:id", ginlock.Middleware(caching(t)),
+				func(c *gin.Context) { runs++; tc.render(c) }, func(*gin.Context) { after++ })
+			for range 2 {
+				rec := get(router, "/orders/42")
+				assert.Equal(t, tc.status, rec.Code)
+				assert.Equal(t, tc.mediaType, rec.Header().Get("Content-Type"))
+				assert.Equal(t, tc.body, rec.Body.String())
+			}
+			assert.Equal(t, 1, runs)
+			assert.Equal(t, 1, after, "a hit aborts the chain")
+		})
+	}
+}
