@@ -73,7 +73,7 @@ type contextKey struct{}
 // request is the request with its route, as the guard reads it.
 func request(c echo.Context) *http.Request {
 	r := c.Request()
-	r = guard.Routed(r.WithContext(context.WithValue(r.Context(), contextKey{}, c)), c.Path())
+	r = guard.Routed(context.WithValue(r.Context(), contextKey{}, c), r, c.Path())
 	values := c.ParamValues()
 	for i, name := range c.ParamNames() {
 		r.SetPathValue(name, param(r.URL, values[i]))

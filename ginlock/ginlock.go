@@ -72,8 +72,7 @@ type contextKey struct{}
 
 // request is the request with its route, as the guard reads it.
 func request(c *gin.Context) *http.Request {
-	r := c.Request.WithContext(context.WithValue(c.Request.Context(), contextKey{}, c))
-	r = guard.Routed(r, c.FullPath())
+	r := guard.Routed(context.WithValue(c.Request.Context(), contextKey{}, c), c.Request, c.FullPath())
 	for _, p := range c.Params {
 		r.SetPathValue(p.Key, param(c, p))
 	}

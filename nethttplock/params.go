@@ -23,7 +23,7 @@ func canonical(r *http.Request) *http.Request {
 	if len(names) == 0 || !strings.HasSuffix(r.URL.RawPath, path) {
 		return r
 	}
-	decoded := guard.Routed(r, r.Pattern)
+	decoded := guard.Routed(r.Context(), r, r.Pattern)
 	for _, name := range names {
 		if value, err := url.PathUnescape(r.PathValue(name)); err == nil {
 			decoded.SetPathValue(name, value)

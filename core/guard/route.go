@@ -1,21 +1,22 @@
 package guard
 
 import (
+	"context"
 	"net/http"
 	"strings"
 )
 
-// Routed returns a copy of r for an adapter to stamp the route parameters on
-// with SetPathValue. pattern is the route as its router writes it: /orders/:id,
+// Routed returns a copy of r with ctx for an adapter to stamp the route parameters
+// on with SetPathValue. pattern is the route as its router writes it: /orders/:id,
 // /orders/{id} or /files/*path.
-func Routed(r *http.Request, pattern string) *http.Request {
+func Routed(ctx context.Context, r *http.Request, pattern string) *http.Request {
 	var routed *http.Request
 	if r.Pattern == "" {
-		routed = r.WithContext(r.Context())
+		routed = r.WithContext(ctx)
 	} else {
 		// An outer ServeMux matched this request. Its values live in a slice that
 		// a shallow copy shares, and SetPathValue would write into it.
-		routed = r.Clone(r.Context())
+		routed = r.Clone(ctx)
 	}
 	routed.Pattern = pattern
 	return routed

@@ -25,7 +25,7 @@ func TestRoutersAgreeOnARoute(t *testing.T) {
 func TestRoutedLeavesTheOuterRouterAlone(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{id}/", func(_ http.ResponseWriter, r *http.Request) {
-		routed := Routed(r, "/:id")
+		routed := Routed(t.Context(), r, "/:id")
 		routed.SetPathValue("id", "inner")
 		require.Equal(t, "inner", routed.PathValue("id"))
 		require.Equal(t, "outer", r.PathValue("id"))
