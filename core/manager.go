@@ -177,17 +177,32 @@ func (m *Manager) awaitNodes() {
 	m.patienceOver.Store(true)
 }
 
-// awaitMarkers gives the markers just written a round trip.
+// markTimeout bounds how long New waits for markers that are being written: a
+// server makes all its counters with them.
+const markTimeout = 10 * time.Second
+
+// awaitMarkers waits for the markers just written, as long as they are needed
+// for a majority.
 func (m *Manager) awaitMarkers() {
-	timer := time.NewTimer(m.cfg.NodeTimeout)
+	timer := time.NewTimer(markTimeout)
 	defer timer.Stop()
-	for !m.voting() {
+	for !m.voting() && m.marking() {
 		select {
 		case <-m.progress:
 		case <-timer.C:
 			return
 		}
 	}
+}
+
+// marking reports whether a node is about to know whether it votes.
+func (m *Manager) marking() bool {
+	for _, n := range m.nodes {
+		if b := n.ballot.Load(); b != nil && b.why == errMarking && !n.down.Load() { //nolint:errorlint // our own
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Manager) voting() bool {
