@@ -17,7 +17,7 @@ import (
 	"github.com/market-intel-brain/dlm/ginlock"
 )
 
-func caching(t *testing.T) *guard.Guard {
+func caching(t testing.TB) *guard.Guard {
 	locks, err := core.New(core.Config{Nodes: coretest.Embedded(t, 1).URLs()})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, locks.Close()) })
