@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,6 +91,9 @@ func fleetProcess(cfg fleetConfig) (*cache.Cache[string], func()) {
 	return c, func() { _ = c.Close(); _ = locks.Close(); _ = client.Close() }
 }
 
+// valuesMade numbers the values of a process, so that no two are alike.
+var valuesMade atomic.Int64
+
 func obey(c *cache.Cache[string], o order) report {
 	var (
 		rep    report
@@ -110,10 +114,9 @@ func obey(c *cache.Cache[string], o order) report {
 			v, err := c.Get(context.Background(), o.Key, func(context.Context) (string, error) {
 				mu.Lock()
 				rep.Fetches++
-				n := rep.Fetches
 				mu.Unlock()
 				time.Sleep(o.Takes)
-				return fmt.Sprintf("%d/%d", os.Getpid(), n), nil
+				return fmt.Sprintf("%d/%d", os.Getpid(), valuesMade.Add(1)), nil
 			})
 			mu.Lock()
 			defer mu.Unlock()
