@@ -41,8 +41,9 @@ func (m *Manager) Health(ctx context.Context) (Health, error) {
 func (n *node) health(ctx context.Context) NodeHealth {
 	h := NodeHealth{Node: n.name}
 	answer := make(chan NodeHealth, 1)
+	blank := h // the goroutine may outlive the wait
 	go func() {
-		h := h
+		h := blank
 		began := time.Now()
 		h.Err = n.pub.Ping(ctx).Err()
 		h.Latency = time.Since(began)
