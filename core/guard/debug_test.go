@@ -121,9 +121,10 @@ func TestDebugJSONTellsWhatIsHeldAndWaitedFor(t *testing.T) {
 	_, err := d.locks.TryAcquire(t.Context(), "order_42")
 	require.ErrorIs(t, err, core.ErrNotAcquired)
 
+	require.Eventually(t, func() bool { return d.json(t).Voting == 3 }, time.Minute, 10*time.Millisecond,
+		"on a loaded machine a majority may vote before the last node is met")
 	v := d.json(t)
 	require.Equal(t, 2, v.Quorum)
-	require.Equal(t, 3, v.Voting)
 	require.Len(t, v.Nodes, 3)
 	require.True(t, v.Nodes[0].Voting)
 	require.Positive(t, v.Nodes[0].Commands)
