@@ -30,11 +30,28 @@ func newBoundStore(s Store, timeout time.Duration) *boundStore {
 	return &boundStore{store: s, timeout: timeout, pending: make(chan struct{}, maxPending)}
 }
 
-func (b *boundStore) get(ctx context.Context, key string) (it Item, err error) {
+// rechecker is a Store that can make a Get cheaper whose key was not there a
+// moment ago.
+type rechecker interface {
+	recheck(ctx context.Context, key string) (Item, error)
+}
+
+func (b *boundStore) get(ctx context.Context, key string) (Item, error) {
+	return b.getBy(ctx, key, b.store.Get)
+}
+
+func (b *boundStore) recheck(ctx context.Context, key string) (Item, error) {
+	if r, ok := b.store.(rechecker); ok {
+		return b.getBy(ctx, key, r.recheck)
+	}
+	return b.get(ctx, key)
+}
+
+func (b *boundStore) getBy(ctx context.Context, key string, get func(context.Context, string) (Item, error)) (Item, error) {
 	var got Item // written by an operation that may outlive this call
-	err = b.do(ctx, func(ctx context.Context) error {
+	err := b.do(ctx, func(ctx context.Context) error {
 		var err error
-		got, err = b.store.Get(ctx, key)
+		got, err = get(ctx, key)
 		return err
 	})
 	if err != nil {

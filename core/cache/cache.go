@@ -170,10 +170,15 @@ func (c *Cache[V]) current(key string, at int64) (e *entry[V], due bool) {
 
 // Peek returns what is stored, fresh or stale, without fetching. It asks the
 // shared store when memory does not know, and reports false when there is
-// nothing or the store failed.
+// nothing or the store failed. A fetch that peeks at its own key, with its own
+// context, learns what its lookup has found already, and asks nobody.
 func (c *Cache[V]) Peek(ctx context.Context, key string) (Result[V], bool) {
 	at := now()
-	seen, err := c.glance(ctx, key)
+	seen, known := c.priorTo(ctx, key)
+	var err error
+	if !known {
+		seen, err = c.glance(ctx, key)
+	}
 	e := seen.e
 	if err != nil || e == nil || e.kind != kindValue || !(e.isFresh(at) || e.standsInForError(at)) {
 		return Result[V]{}, false

@@ -280,3 +280,20 @@ func TestReentrantLookupIsADeadlock(t *testing.T) {
 		require.ErrorIs(t, err, core.ErrDeadlock)
 	})
 }
+
+func TestDeadHolderIsReplacedWhenItsLeaseEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const lease = 2 * time.Second
+		nodes := coretest.Piped(t, 1)
+		// What a process leaves behind that died during its fetch: nobody renews or
+		// releases it, and nobody tells of a fill.
+		_, err := manager(t, nodes.Clients()).Acquire(t.Context(), "cache::k", core.WithTTL(lease))
+		require.NoError(t, err)
+		c := open[int](t, cache.Config{Fresh: time.Minute, Wait: time.Minute, Locks: manager(t, nodes.Clients())})
+		begun := time.Now()
+		v, err := c.Get(t.Context(), "k", value(1))
+		require.NoError(t, err)
+		assert.Equal(t, 1, v)
+		assert.LessOrEqual(t, time.Since(begun), lease+10*time.Millisecond)
+	})
+}

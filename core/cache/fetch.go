@@ -29,7 +29,7 @@ func (c *Cache[V]) fetch(ctx context.Context, key string, fetch func(context.Con
 		defer cancel()
 	}
 	begun := now()
-	v, err := fetch(ctx)
+	v, err := fetch(context.WithValue(ctx, priorKey{}, &prior[V]{c, key, seen}))
 	took := time.Duration(now() - begun)
 	if err != nil {
 		return c.afterError(ctx, key, seen, turn, err, took)

@@ -124,8 +124,11 @@ func (c *Cache[V]) carry(f *flight[V], seen sight[V], try bool) outcome[V] {
 	}
 	// Between the first look and the lock another process may have fetched.
 	if turn.lock != nil || !seen.asked {
+		if turn.waited { // for somebody who filled it, most likely
+			seen.absent = false
+		}
 		var err error
-		if seen, err = c.look(f.ctx, f.call.Key); err != nil {
+		if seen, err = c.lookAgain(f.ctx, f.call.Key, seen); err != nil {
 			return failed[V](&Error{"lookup", f.call.Key, err})
 		}
 		unchanged := f.early && seen.e != nil && seen.e.fence == f.prior.fence

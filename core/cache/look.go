@@ -11,6 +11,7 @@ type sight[V any] struct {
 	near   mark
 	remote string // the far store's Mark
 	asked  bool   // the far store, if there is one, answered
+	absent bool   // and had nothing
 }
 
 // glance looks into memory, and behind it only if memory does not know.
@@ -27,9 +28,23 @@ func (c *Cache[V]) glance(ctx context.Context, key string) (sight[V], error) {
 	return c.look(ctx, key)
 }
 
-// look asks the furthest store. While that fails, an entry in memory counts,
-// unless the Cache is to fail closed.
+// look asks the furthest store.
 func (c *Cache[V]) look(ctx context.Context, key string) (sight[V], error) {
+	return c.lookBy(ctx, key, (*boundStore).get)
+}
+
+// lookAgain is look for whoever has just seen what is stored and has won the lock
+// since: where nothing was, something is unlikely.
+func (c *Cache[V]) lookAgain(ctx context.Context, key string, before sight[V]) (sight[V], error) {
+	if before.absent {
+		return c.lookBy(ctx, key, (*boundStore).recheck)
+	}
+	return c.look(ctx, key)
+}
+
+// lookBy asks the far store by get. While that fails, an entry in memory counts,
+// unless the Cache is to fail closed.
+func (c *Cache[V]) lookBy(ctx context.Context, key string, get func(*boundStore, context.Context, string) (Item, error)) (sight[V], error) {
 	var s sight[V]
 	if c.near != nil {
 		s.near = c.near.mark(key)
@@ -40,7 +55,7 @@ func (c *Cache[V]) look(ctx context.Context, key string) (sight[V], error) {
 		s.asked = true
 		return s, nil
 	}
-	item, err := c.far.get(ctx, c.storeKey(key))
+	item, err := get(c.far, ctx, c.storeKey(key))
 	if err != nil {
 		c.counts.storeErrors.Add(1)
 		c.cfg.Logger.Debug("dlm/cache: store", "key", key, "err", err)
@@ -49,7 +64,7 @@ func (c *Cache[V]) look(ctx context.Context, key string) (sight[V], error) {
 		}
 		return s, nil
 	}
-	s.asked, s.remote, s.e = true, item.Mark, nil
+	s.asked, s.absent, s.remote, s.e = true, item.Value == nil, item.Mark, nil
 	if item.Value != nil {
 		s.e = c.decode(key, item, s.near)
 	}

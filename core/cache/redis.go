@@ -91,6 +91,20 @@ func (r *Redis) Get(ctx context.Context, key string) (Item, error) {
 	return r.getOfTwo(ctx, key, own, heir)
 }
 
+// recheck is Get for a key that was not there a moment ago: one command, unless
+// it is there now.
+func (r *Redis) recheck(ctx context.Context, key string) (Item, error) {
+	p := &place{r: r, client: r.client}
+	if r.ring != nil || !p.oneServer() {
+		return r.Get(ctx, key)
+	}
+	mark, held, err := p.marks(ctx, key)
+	if err == nil && held {
+		return r.Get(ctx, key)
+	}
+	return Item{Mark: mark.String()}, err
+}
+
 // Set implements [Store].
 func (r *Redis) Set(ctx context.Context, key string, it Item) error {
 	if it.TTL < time.Millisecond {

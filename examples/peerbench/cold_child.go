@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,7 +53,7 @@ func (j *coldJob) prepare() (work, error) {
 	if err := open(&t); err != nil {
 		return nil, err
 	}
-	if err := t.ask("warm-" + j.Key); err != nil { // connections, subscriptions
+	if err := t.ask(fmt.Sprintf("warm-%d-%s", os.Getpid(), j.Key)); err != nil { // connections, subscriptions, scripts: a fill of its own
 		return nil, err
 	}
 	t.runs.Store(0)
