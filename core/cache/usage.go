@@ -13,3 +13,6 @@ func (m *Memory) Usage() Usage {
 	m.cells.CleanUp() // counts what is still in its write buffer
 	return Usage{Bytes: m.cells.WeightedSize(), Limit: m.limit, Entries: m.cells.EstimatedSize()}
 }
+
+// Usage says how full the Memory in front is.
+func (t *Tiered) Usage() Usage { return t.near.Usage() }

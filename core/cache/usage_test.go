@@ -26,6 +26,17 @@ func TestUsageFollowsWhatIsKept(t *testing.T) {
 	require.Eventually(t, func() bool { return m.Usage().Bytes < full.Bytes }, 10*time.Second, time.Millisecond)
 }
 
+func TestUsageOfATieredIsThatOfItsMemory(t *testing.T) {
+	near := cache.NewMemory(1 << 20)
+	values, err := cache.New[string](cache.Config{Store: cache.NewTiered(near, cache.NewMemory(1<<20)), Fresh: time.Minute})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, values.Close()) }()
+	_, err = values.Get(t.Context(), "k", func(context.Context) (string, error) { return "v", nil })
+	require.NoError(t, err)
+	require.Equal(t, 1, near.Usage().Entries)
+	require.Equal(t, near.Usage(), cache.NewTiered(near, cache.NewMemory(1)).Usage())
+}
+
 func ExampleMemory_Usage() {
 	m := cache.NewMemory(64 << 20)
 	_ = m.Set(context.Background(), "k", cache.Item{Value: []byte("v"), TTL: time.Minute})

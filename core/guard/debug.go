@@ -51,8 +51,8 @@ func DebugEvents(log *EventLog) DebugOption {
 	return func(p *debugPage) { p.events = log }
 }
 
-// DebugCache adds a cache. stats is its Stats method; usage is the Usage method
-// of its [cache.Memory], or nil.
+// DebugCache adds a cache, or a Guard. stats is the Stats method of either; usage
+// is the Usage method of the Guard or of the cache's [cache.Memory], or nil.
 func DebugCache(name string, stats func() cache.Stats, usage func() cache.Usage) DebugOption {
 	return func(p *debugPage) { p.caches = append(p.caches, debugSource{name, stats, usage}) }
 }

@@ -17,7 +17,7 @@ import (
 var debugAssets embed.FS
 
 var (
-	debugTemplate = template.Must(template.ParseFS(debugAssets, "debugassets/view.html"))
+	debugTemplate = template.Must(template.New("").Funcs(template.FuncMap{"lapse": lapse, "size": size}).ParseFS(debugAssets, "debugassets/view.html"))
 
 	debugStyle, debugScript = debugAsset("page.css"), debugAsset("page.js")
 

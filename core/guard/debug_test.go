@@ -196,6 +196,7 @@ func TestDebugShowsCaches(t *testing.T) {
 	require.Zero(t, v.Caches[1].Bytes)
 	page := d.get("text/html").Body.String()
 	require.Contains(t, page, "75.0 %")
+	require.Contains(t, page, "of 1 MiB")
 	require.NotContains(t, page, "secret value")
 }
 

@@ -12,6 +12,7 @@ import (
 // deliver answers r with a response that may be stored and shared: with 304 or
 // the ranges r asks for where they apply.
 func (g *Guard) deliver(w http.ResponseWriter, r *http.Request, res *cache.Result[*response]) {
+	g.outcomes.answered(res.State)
 	resp := res.Value
 	h := w.Header()
 	addHeader(h, resp.header)

@@ -86,6 +86,17 @@ type debugEvent struct {
 	Error string    `json:"error,omitempty"`
 }
 
+// Mood is the class of What on the page.
+func (e debugEvent) Mood() string {
+	switch e.What {
+	case whatOf(core.EventNodeUp):
+		return "good"
+	case whatOf(core.EventRefused):
+		return "warm"
+	}
+	return "bad"
+}
+
 // recent lists the newest first.
 func (log *EventLog) recent(limit int) []debugEvent {
 	log.mu.Lock()

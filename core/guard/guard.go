@@ -18,6 +18,9 @@ type Guard struct {
 
 	replays *cache.Cache[*response] // nil without Idempotent
 
+	store    cache.Store // of both; nil without them
+	outcomes outcomes
+
 	closing func() error // of the default store
 	closed  sync.Once
 }
@@ -41,18 +44,18 @@ func (g *Guard) open() (err error) {
 	if config == nil && g.Idempotent == nil {
 		return nil
 	}
-	store := g.Store
-	if store == nil {
-		store, g.closing = defaultStore(g.Locks)
+	g.store = g.Store
+	if g.store == nil {
+		g.store, g.closing = defaultStore(g.Locks)
 	}
 	if config != nil {
-		config.Store = store
+		config.Store = g.store
 		if g.cache, err = cache.New[*response](*config); err != nil {
 			return err
 		}
 	}
 	if g.Idempotent != nil {
-		err = g.openReplays(store)
+		err = g.openReplays(g.store)
 	}
 	return err
 }

@@ -75,6 +75,9 @@ func (g *Guard) refuseKey(r *http.Request, err error) error {
 //	too few nodes answered, or shutting down       503
 //	the caller holds the lock already, bad option  500 and a line in the log
 func (g *Guard) refuseLock(r *http.Request, err error) *Refusal {
+	if r.Context().Err() == nil {
+		g.outcomes.refused.Add(1)
+	}
 	switch {
 	case r.Context().Err() != nil, unavailable(err):
 		return &Refusal{Status: http.StatusServiceUnavailable, RetryAfter: retrySoon, Err: err}

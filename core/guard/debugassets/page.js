@@ -5,10 +5,15 @@ const link = document.getElementById("link");
 let updates = 0;
 let silence = 0;
 
+function say(state, text) {
+  link.className = state;
+  link.textContent = text;
+}
+
 function alive() {
-  link.textContent = "live";
+  say("live", "live");
   clearTimeout(silence);
-  silence = setTimeout(() => { link.textContent = "not connected: these figures are old"; }, 5000);
+  silence = setTimeout(() => say("lost", "not connected: these figures are old"), 5000);
 }
 
 function connect() {
