@@ -133,6 +133,7 @@ func (n *node) transport(s source, cfg Config) wire.Transport {
 		Up:      n.up,
 		Down:    n.broke,
 		Timeout: cfg.NodeTimeout, DialTimeout: n.m.dialTimeout(),
+		Sole: len(n.m.nodes) == 1,
 	})
 }
 

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha1" //nolint:gosec // Redis names scripts by SHA-1
 	"encoding/hex"
 	"errors"
@@ -170,6 +171,16 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 		return nil, errProtocol
 	}
 	return line[:len(line)-2], nil
+}
+
+// lineBuffered reports whether a reply of one line is here whole, so that reading
+// it takes no time. readLine's '\n' is the end of such a reply.
+func lineBuffered(r *bufio.Reader) bool {
+	here, _ := r.Peek(r.Buffered())
+	if len(here) == 0 || here[0] == '$' || here[0] == '*' {
+		return false
+	}
+	return bytes.IndexByte(here, '\n') >= 0
 }
 
 // parseInt is strconv.ParseInt without the string.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -100,6 +101,58 @@ func TestALoneCallIsWrittenByItsSender(t *testing.T) {
 			p.answer(integer(i))
 			box.reply(t, i)
 		}
+	})
+}
+
+// receiverFunc is a Receiver that does what the test wants.
+type receiverFunc func(Reply)
+
+func (f receiverFunc) Receive(_ int, r Reply) { f(r) }
+
+// Whoever is told of the first of several replies that came together finds the
+// others answered too: nothing is in flight, and the next call leaves at once.
+func TestRepliesThatComeTogetherAreTakenTogether(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *server, stream *Stream, p *peer) {
+		stream.opt.Sole = true
+		const calls = 5
+		box, inFlight, written := newInbox(), -1, 0
+		for i := range calls {
+			c := call(box, i)
+			if i == 0 {
+				c.To = receiverFunc(func(Reply) {
+					inFlight = stream.flights.len()
+					before := len(p.writes)
+					stream.Send(time.Now(), call(box, calls))
+					written = len(p.writes) - before
+				})
+			}
+			stream.Send(time.Now(), c)
+		}
+		for i := range calls {
+			require.Equal(t, strconv.Itoa(i), p.lastArg())
+		}
+		p.answer(strings.Repeat(integer(1), calls))
+		box.reply(t, calls-1)
+		require.Zero(t, inFlight)
+		require.Equal(t, 1, written)
+		require.Equal(t, strconv.Itoa(calls), p.lastArg())
+	})
+}
+
+// What came whole is delivered, though the reply behind it has not ended.
+func TestAReplyDoesNotWaitForTheNext(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *server, stream *Stream, p *peer) {
+		box := newInbox()
+		for i := range 3 {
+			stream.Send(time.Now(), call(box, i))
+		}
+		p.answer(integer(1) + "$3\r\nab")
+		require.Equal(t, int64(1), box.reply(t, 0).Int)
+		p.answer("c\r\n:4")
+		require.Equal(t, "abc", box.reply(t, 1).Text)
+		require.Len(t, box.arrivals(), 2)
+		p.answer("2\r\n")
+		require.Equal(t, int64(42), box.reply(t, 2).Int)
 	})
 }
 

@@ -1,0 +1,156 @@
+package wire
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+)
+
+// serve publishes the connection, sends what has been waiting for it, and reads
+// replies until it ends.
+func (s *Stream) serve(ctx context.Context, conn net.Conn) error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return errors.Join(ErrClosed, conn.Close())
+	}
+	s.conn, s.deadline, s.out = conn, time.Time{}, s.out[:0]
+	for i := range s.flights.len() {
+		c := &s.flights.at(i).call
+		s.out = c.Req.append(s.out, c.Tail)
+	}
+	s.mu.Unlock()
+	s.wakeWriter()
+	s.opt.Up()
+
+	s.reading = time.Time{}
+	in := bufio.NewReaderSize(conn, 16<<10)
+	for {
+		err := s.await(ctx, conn, in)
+		if err == nil {
+			err = s.deliver(in)
+		}
+		if err != nil {
+			_ = conn.Close()
+			return err
+		}
+	}
+}
+
+// await waits for the next reply to begin. A node that has been silent for long
+// may be frozen, and then its connection must be kept, for the order of what it
+// holds; or the path to it is dead, and then a second connection answers.
+func (s *Stream) await(ctx context.Context, conn net.Conn, in *bufio.Reader) error {
+	for in.Buffered() == 0 {
+		if now := time.Now(); s.reading.Sub(now) < s.patience()/2 { // rarely, as in arm
+			s.reading = now.Add(s.patience())
+			_ = conn.SetReadDeadline(s.reading)
+		}
+		_, err := in.Peek(1)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() != nil {
+			return err
+		}
+		if s.silence() > s.patience() && s.reachable(ctx) {
+			discard(conn)
+			return fmt.Errorf("connection dead: the node answers on another one: %w", err)
+		}
+	}
+	return nil
+}
+
+// delivery is a reply with the call that it answers.
+type delivery struct {
+	call  Call
+	reply Reply
+}
+
+// maxBatch bounds how many replies wait for one another.
+const maxBatch = 256
+
+// deliver reads the replies that are here and gives them to their calls, which
+// are taken off the books before the first of them is told: whoever is told finds
+// nothing in flight, and can send at once.
+func (s *Stream) deliver(in *bufio.Reader) error {
+	replies := s.replies[:0]
+	var broken error
+	for len(replies) == 0 || len(replies) < maxBatch && lineBuffered(in) {
+		var r Reply
+		if r, broken = readReply(in); broken != nil {
+			break
+		}
+		replies = append(replies, r)
+	}
+	err := s.settle(replies)
+	clear(replies)
+	s.replies = replies
+	if err != nil {
+		return err
+	}
+	return broken
+}
+
+// settle gives replies to the oldest calls.
+func (s *Stream) settle(replies []Reply) (err error) {
+	ready := s.deliveries[:0]
+	s.mu.Lock()
+	unsent := len(s.out)
+	for _, r := range replies {
+		if s.flights.len() == 0 {
+			err = fmt.Errorf("%w: nothing was asked", errProtocol)
+			break
+		}
+		d, done := s.match(r)
+		if done {
+			ready = append(ready, d)
+		}
+	}
+	again := len(s.out) > unsent
+	s.crowd = len(ready)
+	if s.flights.len() == 0 {
+		s.empty()
+	}
+	s.mu.Unlock()
+	if again {
+		s.wakeWriter()
+	}
+	s.commands.Add(uint64(len(ready)))
+	for i := range ready {
+		d := &ready[i]
+		d.call.To.Receive(d.call.Node, d.reply)
+		if refused, ok := d.reply.Err.(ServerError); ok && refused.readOnly() { //nolint:errorlint // as it was read
+			err = fmt.Errorf("the server is a replica now: %w", refused) // the primary may be found elsewhere
+		}
+	}
+	clear(ready)
+	s.deliveries = ready
+	return err
+}
+
+// match takes the oldest call off the books, unless r is only half of its
+// answer, or none because the server has forgotten the script. mu is held.
+func (s *Stream) match(r Reply) (d delivery, done bool) {
+	if s.flights.front().call.Req.claim != nil && !s.half {
+		s.half, s.first = true, r // the second reply completes it
+		return d, false
+	}
+	f := s.flights.pop()
+	if s.half {
+		r = joinClaim(s.first, r)
+		s.half, s.first = false, Reply{}
+	}
+	if refused, ok := r.Err.(ServerError); ok && refused.noScript() && !f.call.abandoned() { //nolint:errorlint // as it was read
+		// Under mu, so that a release sent from now on stands behind it.
+		f.at = time.Now()
+		s.out = appendRun(s.out, f.call.Req, f.call.Tail, true)
+		s.flights.push(f)
+		return d, false
+	}
+	return delivery{f.call, r}, true
+}
