@@ -299,6 +299,7 @@ func TestManyCallersOnColdConnections(t *testing.T) {
 		p.Delay(time.Second/4, time.Second/4)
 	}
 	m := managerOn(t, proxyURLs(proxies), func(c *Config) { c.Wait = time.Minute })
+	require.Zero(t, voters(m), "the connections are not cold")
 	var wait sync.WaitGroup
 	for i := range callers {
 		wait.Go(func() {

@@ -219,9 +219,8 @@ func cacheOn(t *testing.T, client redis.UniversalClient) *cache.Cache[quote] {
 }
 
 // seldom are needed where these tests may not get to: a subscription that has
-// been silent for long is pinged, and a counter that is missing has the script
-// look at the node's marker.
-var seldom = []string{"+ping", "+hget"}
+// been silent for long is pinged.
+var seldom = []string{"+ping"}
 
 // requireNoMoreThanNeeded holds a user's commands against what the servers were
 // asked: a command that nobody sent is a privilege that nobody needs, and one

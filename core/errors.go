@@ -40,6 +40,9 @@ var (
 	ErrInvalid = errors.New("invalid argument")
 )
 
+// errNoLock is the error of what is done with a nil *Lock.
+var errNoLock = fmt.Errorf("%w: there is no lock (nil *Lock)", ErrNotOwner)
+
 type timeoutError struct{}
 
 func (timeoutError) Error() string        { return "lock not acquired: timed out waiting for its holder" }

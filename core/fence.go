@@ -26,8 +26,8 @@ import (
 //
 // Without contention no script is needed: SET NX, and behind it on the same
 // connection ZADD XX GT CH, which moves an existing counter forward or tells
-// that it did not. The script settles the rest: a counter that is missing, which
-// may mean lost data, or one that is ahead.
+// that it did not. The script settles the rest: a counter that is missing, because
+// nobody needed it yet or because data was lost, or one that is ahead.
 
 // turns is how many local callers one grant may serve, see handover.go. Blocks
 // are aligned, so two of them overlap only if they are the same.

@@ -49,8 +49,14 @@ type Manager struct {
 	done   chan struct{}      // closed when Close is over
 }
 
-// meetTimeout bounds how long New waits for nodes that neither answer nor refuse.
-const meetTimeout = time.Second
+const (
+	// meetTimeout bounds how long New waits for nodes that neither answer nor
+	// refuse, once a majority votes.
+	meetTimeout = time.Second
+	// majorityTimeout bounds how long it waits for that majority: what is new on a
+	// loaded machine takes its time to connect.
+	majorityTimeout = 3 * time.Second
+)
 
 // New connects to the nodes. It fails when the configuration is wrong, naming
 // every mistake, or when one server is named twice; a node that cannot be
@@ -161,33 +167,19 @@ func (m *Manager) noteNode() {
 	}
 }
 
-// awaitNodes returns when every node has been met or has failed, or after meetTimeout.
+// awaitNodes returns when every node has been met or has failed, after
+// meetTimeout when a majority votes, and after majorityTimeout in any case.
 func (m *Manager) awaitNodes() {
-	timer := time.NewTimer(meetTimeout)
-	defer timer.Stop()
-	for !m.settledNodes() {
-		select {
-		case <-m.progress:
-		case <-timer.C:
-			m.patienceOver.Store(true)
-			m.settleMarkers()
-			m.awaitMarkers()
-			return
-		}
-	}
+	m.awaitProgress(meetTimeout, m.settledNodes)
 	m.patienceOver.Store(true)
+	m.settleMarkers()
+	m.awaitProgress(majorityTimeout-meetTimeout, func() bool { return m.voting() || !m.hopeful() })
 }
 
-// markTimeout bounds how long New waits for markers that are being written: a
-// server makes all its counters with them.
-const markTimeout = 10 * time.Second
-
-// awaitMarkers waits for the markers just written, as long as they are needed
-// for a majority.
-func (m *Manager) awaitMarkers() {
-	timer := time.NewTimer(markTimeout)
+func (m *Manager) awaitProgress(patience time.Duration, enough func() bool) {
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
-	for !m.voting() && m.marking() {
+	for !enough() {
 		select {
 		case <-m.progress:
 		case <-timer.C:
@@ -196,10 +188,11 @@ func (m *Manager) awaitMarkers() {
 	}
 }
 
-// marking reports whether a node is about to know whether it votes.
-func (m *Manager) marking() bool {
+// hopeful reports whether a node may be about to vote.
+func (m *Manager) hopeful() bool {
 	for _, n := range m.nodes {
-		if b := n.ballot.Load(); b != nil && b.why == errMarking && !n.down.Load() { //nolint:errorlint // our own
+		b := n.ballot.Load()
+		if !n.tried.Load() || b != nil && b.why == errMarking && !n.down.Load() { //nolint:errorlint // our own
 			return true
 		}
 	}

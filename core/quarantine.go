@@ -18,11 +18,11 @@ import (
 // longest lease that anybody uses has passed since it started.
 //
 // Each node carries a marker: a random id, the server's run id, since when its
-// data may be incomplete, and the longest TTL in use. Every acquire names the
-// id it expects, so a FLUSHALL or a restart behind a proxy is noticed by the
-// first command that meets it, and every client sees the same marker. A
-// deployment of which a majority has no marker, met by a client that has never
-// seen one, is new and starts at once.
+// data may be incomplete, the longest TTL in use, and where its fencing counters
+// begin. Every acquire names the id it expects, so a FLUSHALL or a restart behind
+// a proxy is noticed by the first command that meets it, and every client sees
+// the same marker. A deployment of which a majority has no marker, met by a client
+// that has never seen one, is new and starts at once.
 
 // facts are what a server says of itself. Managed services and restricted users
 // may not be told; "" and -1 then.
@@ -99,7 +99,7 @@ func (m *Manager) meetRequest(f facts, newID string, isNew bool) *wire.Request {
 	return wire.NewRequest(meetScript, 1, m.markerKey,
 		f.runID, strconv.FormatInt(uptime, 10), newID, founding,
 		strconv.FormatInt(time.Duration(m.longest.Load()).Milliseconds(), 10),
-		m.keyBase, strconv.Itoa(buckets), strconv.Itoa(turns))
+		strconv.Itoa(turns))
 }
 
 // meet takes the marker's word on whether the node votes.

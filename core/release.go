@@ -18,7 +18,7 @@ import (
 // lease ends in any case.
 func (l *Lock) Release(ctx context.Context) error {
 	if l == nil {
-		return lockError("release", "", ErrNotOwner)
+		return lockError("release", "", errNoLock)
 	}
 	l.release.Do(func() { l.err = l.m.release(ctx, l) }) // who comes second waits for the first
 	return l.err

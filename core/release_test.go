@@ -47,6 +47,7 @@ func TestReleaseOfNothing(t *testing.T) {
 	require.ErrorIs(t, l.Release(t.Context()), ErrNotOwner)
 	require.ErrorIs(t, l.Extend(t.Context(), time.Second), ErrNotOwner)
 	require.ErrorIs(t, l.Renew(t.Context(), time.Second), ErrNotOwner)
+	require.ErrorContains(t, l.Renew(t.Context(), time.Second), "nil *Lock")
 	require.Zero(t, l.Key())
 	require.Zero(t, l.Owner())
 	require.Zero(t, l.FencingToken())

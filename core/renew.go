@@ -27,7 +27,7 @@ func (l *Lock) Renew(ctx context.Context, ttl time.Duration) error {
 
 func (l *Lock) lengthen(ctx context.Context, op string, d time.Duration, add bool) error {
 	if l == nil {
-		return lockError(op, "", ErrNotOwner)
+		return lockError(op, "", errNoLock)
 	}
 	if err := l.m.renewOne(ctx, l, d, add); err != nil {
 		return lockError(op, l.Key(), err)

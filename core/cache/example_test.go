@@ -63,7 +63,10 @@ func ExampleCache_Lookup() {
 	manager, stop := locks()
 	defer stop()
 	// Calls run one at a time; whoever does not get the lock gets the last value.
-	users := mustNew[profile](cache.Config{Locks: manager, Stale: time.Minute, Wait: 2 * time.Second})
+	// The fetch needs the lock itself, so it must not run without one.
+	users := mustNew[profile](cache.Config{
+		Locks: manager, Stale: time.Minute, Wait: 2 * time.Second, OnLockFailure: cache.FailClosed,
+	})
 	defer users.Close()
 
 	r, err := users.Lookup(context.Background(), "user_data_123", func(ctx context.Context) (profile, error) {

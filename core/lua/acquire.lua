@@ -17,11 +17,15 @@ if held and not ours then
   return -1 - left
 end
 
--- Counters are made with their marker and never expire, so one that is missing
--- was lost, or the marker is not the one we met.
+-- A counter begins where its marker says, and never expires. One that is missing
+-- was not needed yet; or it was lost, and then the marker is not the one we met.
 local last = redis.call('ZSCORE', KEYS[2], ARGV[7])
-if not last and KEYS[4] and redis.call('HGET', KEYS[4], 'id') ~= ARGV[7] then
-  return 0
+if not last and KEYS[4] then
+  local marker = redis.call('HMGET', KEYS[4], 'id', 'base')
+  if marker[1] ~= ARGV[7] then
+    return 0
+  end
+  last = marker[2]
 end
 
 local first, top = ARGV[3], ARGV[4]

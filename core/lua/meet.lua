@@ -2,8 +2,7 @@
 -- none, the new start of a server that was restarted, a longer TTL.
 -- KEYS  marker
 -- ARGV  server's run id or '', ms since its start or -1, id for a new marker or '',
---       'new' when the whole deployment is, longest TTL ms, prefix of the counters,
---       how many there are, size of a block of tokens
+--       'new' when the whole deployment is, longest TTL ms, size of a block of tokens
 -- Returns id ('' when there is none and none was to be written), since when its
 -- data may be incomplete (server's ms; 0: it is complete), server's time ms, longest TTL ms.
 local time = redis.call('TIME')
@@ -24,11 +23,8 @@ if not id then
     since = 0
   end
   -- The counters begin at the server's clock: beyond what was forgotten.
-  local score = string.format('%.0f', (now - now % ARGV[8]) * 1000 - 1)
-  for bucket = 0, ARGV[7] - 1 do
-    redis.call('ZADD', ARGV[6] .. string.format('{%x}:f', bucket), score, id)
-  end
-  redis.call('HSET', KEYS[1], 'id', id, 'run', ARGV[1], 'since', string.format('%.0f', since), 'ttl', '0')
+  local base = string.format('%.0f', (now - now % ARGV[6]) * 1000 - 1)
+  redis.call('HSET', KEYS[1], 'id', id, 'run', ARGV[1], 'since', string.format('%.0f', since), 'ttl', '0', 'base', base)
 elseif ARGV[1] ~= '' and marker[2] ~= ARGV[1] then
   -- Restarted with data, but perhaps not with the newest: a snapshot or an
   -- append-only file without fsync=always may lack the last locks.

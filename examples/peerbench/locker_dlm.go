@@ -18,7 +18,7 @@ func dlmContender() contender {
 	return contender{
 		name: dlmName, renews: true,
 		scripted: []string{
-			"get", "set", "del", "hget", "hset", "hmget", "pexpire", "pttl",
+			"get", "set", "del", "hset", "hmget", "pexpire", "pttl",
 			"time", "zadd", "zrem", "zrange", "publish", "spublish",
 		},
 		open: func(s setup) (locker, error) { return openDLM(s) },
