@@ -100,7 +100,7 @@ func (m *Manager) sendReleases(s *lease, now time.Time, requeue string) *farewel
 		case n.many:
 			req = m.releaseRequest(f.debt, "", true)
 		}
-		n.send(now, wire.Call{Req: req, To: f, Force: true})
+		n.send(now, wire.Call{Req: req, To: f, Force: true, Wait: len(m.nodes) == 1})
 	}
 	return f
 }
@@ -129,11 +129,15 @@ func (f *farewell) Receive(index int, r wire.Reply) {
 }
 
 func (f *farewell) wait(m *Manager) {
-	timer := m.timers.get(m.cfg.NodeTimeout)
-	defer m.timers.put(timer)
 	select {
 	case <-f.done:
-	case <-timer.C:
+	default:
+		timer := m.timers.get(m.cfg.NodeTimeout)
+		select {
+		case <-f.done:
+		case <-timer.C:
+		}
+		m.timers.put(timer)
 	}
 	f.mu.Lock()
 	f.over = true

@@ -98,7 +98,7 @@ func (r *round) askNode(n *node, req *wire.Request) {
 	r.votes[n.index].answer = asked
 	r.pending++
 	r.mu.Unlock()
-	n.send(r.start, wire.Call{Req: req, Tail: n.tail(b), To: r, Abandoned: r.abandoned})
+	n.send(r.start, wire.Call{Req: req, Tail: n.tail(b), To: r, Abandoned: r.abandoned, Wait: len(r.votes) == 1})
 }
 
 // abandoned: an acquire that a release stands behind already must not be sent
@@ -247,6 +247,9 @@ func (r *round) late(n *node, v vote) {
 
 // await returns when the asked nodes have decided.
 func (r *round) await(ctx context.Context, one bool) {
+	if r.settled(one) {
+		return
+	}
 	timer := r.m.timers.get(r.patience())
 	defer r.m.timers.put(timer)
 	for {

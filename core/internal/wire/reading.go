@@ -18,7 +18,9 @@ func (s *Stream) serve(ctx context.Context, conn net.Conn) error {
 		s.mu.Unlock()
 		return errors.Join(ErrClosed, conn.Close())
 	}
-	s.conn, s.deadline, s.out = conn, time.Time{}, s.out[:0]
+	s.conn, s.in = conn, bufio.NewReaderSize(conn, 16<<10)
+	s.deadline, s.out = time.Time{}, s.out[:0]
+	s.readership, s.lone, s.ended = byReader, 0, nil
 	for i := range s.flights.len() {
 		c := &s.flights.at(i).call
 		s.out = c.Req.append(s.out, c.Tail)
@@ -28,11 +30,13 @@ func (s *Stream) serve(ctx context.Context, conn net.Conn) error {
 	s.opt.Up()
 
 	s.reading = time.Time{}
-	in := bufio.NewReaderSize(conn, 16<<10)
 	for {
-		err := s.await(ctx, conn, in)
+		err := s.await(ctx, conn, s.in)
 		if err == nil {
-			err = s.deliver(in)
+			_, err = s.deliver(s.in)
+		}
+		if err == nil && s.lend() {
+			err = s.reclaim(ctx, conn)
 		}
 		if err != nil {
 			_ = conn.Close()
@@ -45,14 +49,14 @@ func (s *Stream) serve(ctx context.Context, conn net.Conn) error {
 // may be frozen, and then its connection must be kept, for the order of what it
 // holds; or the path to it is dead, and then a second connection answers.
 func (s *Stream) await(ctx context.Context, conn net.Conn, in *bufio.Reader) error {
-	for in.Buffered() == 0 {
+	for {
 		if now := time.Now(); s.reading.Sub(now) < s.patience()/2 { // rarely, as in arm
 			s.reading = now.Add(s.patience())
 			_ = conn.SetReadDeadline(s.reading)
 		}
 		_, err := in.Peek(1)
 		if err == nil {
-			break
+			return nil
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() != nil {
 			return err
@@ -62,7 +66,6 @@ func (s *Stream) await(ctx context.Context, conn net.Conn, in *bufio.Reader) err
 			return fmt.Errorf("connection dead: the node answers on another one: %w", err)
 		}
 	}
-	return nil
 }
 
 // delivery is a reply with the call that it answers.
@@ -76,8 +79,8 @@ const maxBatch = 256
 
 // deliver reads the replies that are here and gives them to their calls, which
 // are taken off the books before the first of them is told: whoever is told finds
-// nothing in flight, and can send at once.
-func (s *Stream) deliver(in *bufio.Reader) error {
+// nothing in flight, and can send at once. It returns how many calls were answered.
+func (s *Stream) deliver(in *bufio.Reader) (answered int, err error) {
 	replies := s.replies[:0]
 	var broken error
 	for len(replies) == 0 || len(replies) < maxBatch && lineBuffered(in) {
@@ -87,17 +90,17 @@ func (s *Stream) deliver(in *bufio.Reader) error {
 		}
 		replies = append(replies, r)
 	}
-	err := s.settle(replies)
+	answered, err = s.settle(replies)
 	clear(replies)
 	s.replies = replies
-	if err != nil {
-		return err
+	if err == nil {
+		err = broken
 	}
-	return broken
+	return answered, err
 }
 
 // settle gives replies to the oldest calls.
-func (s *Stream) settle(replies []Reply) (err error) {
+func (s *Stream) settle(replies []Reply) (answered int, err error) {
 	ready := s.deliveries[:0]
 	s.mu.Lock()
 	unsent := len(s.out)
@@ -112,7 +115,7 @@ func (s *Stream) settle(replies []Reply) (err error) {
 		}
 	}
 	again := len(s.out) > unsent
-	s.crowd = len(ready)
+	s.note(ready)
 	if s.flights.len() == 0 {
 		s.empty()
 	}
@@ -128,9 +131,22 @@ func (s *Stream) settle(replies []Reply) (err error) {
 			err = fmt.Errorf("the server is a replica now: %w", refused) // the primary may be found elsewhere
 		}
 	}
+	answered = len(ready)
 	clear(ready)
 	s.deliveries = ready
-	return err
+	return answered, err
+}
+
+// note counts how many are answered at a time, by which the next are sent and
+// read. mu is held.
+func (s *Stream) note(ready []delivery) {
+	s.crowd = len(ready)
+	switch {
+	case len(ready) == 1 && ready[0].call.Wait, s.lone < 0:
+		s.lone++
+	case len(ready) > 0:
+		s.lone = 0
+	}
 }
 
 // match takes the oldest call off the books, unless r is only half of its

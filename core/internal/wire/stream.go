@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bufio"
 	"context"
 	"net"
 	"sync"
@@ -50,9 +51,12 @@ type Stream struct {
 	stop context.CancelFunc
 	ends sync.WaitGroup
 
-	replies    []Reply    // of one batch. The reader's
-	deliveries []delivery // of one batch. The reader's
-	reading    time.Time  // deadline of the next read. The reader's
+	returned chan struct{} // cap 1: the reading may be the reader's again
+
+	in         *bufio.Reader // on conn. Whoever reads has it, see lend.go
+	replies    []Reply       // of one batch. Whoever reads has it
+	deliveries []delivery    // of one batch. Whoever reads has it
+	reading    time.Time     // deadline of the next read. The reader's
 
 	mu       sync.Mutex
 	conn     net.Conn  // nil while there is none. Guarded by mu
@@ -67,6 +71,11 @@ type Stream struct {
 	crowd    int       // how many calls the last batch answered. Guarded by mu
 	half     bool      // the first of two replies to the oldest call is here. Guarded by mu
 	first    Reply     // that one. Guarded by mu
+
+	readership readership // who reads. Guarded by mu
+	lone       int        // calls in a row that were alone; below 0: none is, for so many. Guarded by mu
+	used       bool       // the lent reading was used since the reader looked. Guarded by mu
+	ended      error      // what a caller's reading met. Guarded by mu
 
 	drained chan struct{} // closed when closed and nothing is in flight
 	dry     bool          // drained is closed. Guarded by mu
@@ -90,7 +99,7 @@ type flight struct {
 
 // NewStream is a stream that Start connects.
 func NewStream(opt Options) *Stream {
-	return &Stream{opt: opt, stop: func() {}, kick: make(chan struct{}, 1), drained: make(chan struct{})}
+	return &Stream{opt: opt, stop: func() {}, kick: make(chan struct{}, 1), returned: make(chan struct{}, 1), drained: make(chan struct{})}
 }
 
 // Start begins to connect. It is called once, before or after the first Send.
@@ -128,7 +137,8 @@ func (s *Stream) Close(grace time.Duration) {
 // Commands is how many calls were written.
 func (s *Stream) Commands() uint64 { return s.commands.Load() }
 
-// Send writes the call or hands it to the writer. now is the caller's idea of
+// Send writes the call or hands it to the writer, and may read the reply, for
+// readHereFor at most, if the call says that its sender waits. now is the caller's idea of
 // the time, so that a round over many nodes reads the clock once.
 func (s *Stream) Send(now time.Time, c Call) {
 	s.mu.Lock()
@@ -147,6 +157,20 @@ func (s *Stream) Send(now time.Time, c Call) {
 		s.mu.Unlock() // encoded when the connection is there
 		return
 	}
+	here, over := s.borrow(c.Wait)
+	conn, in := s.conn, s.in
+	s.push(c, now, alone)
+	switch {
+	case here:
+		s.readHere(conn, in)
+	case over:
+		s.giveBack()
+	}
+}
+
+// push writes the call, or leaves that to whoever writes. mu is held on entry
+// and released.
+func (s *Stream) push(c Call, now time.Time, alone bool) {
 	s.out = c.Req.append(s.out, c.Tail)
 	switch {
 	case s.writing || s.kicked:

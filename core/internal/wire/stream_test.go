@@ -131,6 +131,7 @@ func TestRepliesThatComeTogetherAreTakenTogether(t *testing.T) {
 		for i := range calls {
 			require.Equal(t, strconv.Itoa(i), p.lastArg())
 		}
+		synctest.Wait() // nobody writes any more
 		p.answer(strings.Repeat(integer(1), calls))
 		box.reply(t, calls-1)
 		require.Zero(t, inFlight)

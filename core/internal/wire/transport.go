@@ -9,8 +9,8 @@ import (
 )
 
 // Receiver gets the reply of a Call, exactly once. Receive runs on the
-// transport's goroutine, or on the sender's when the call could not be sent;
-// it must not block.
+// transport's goroutine, on that of a sender whose Call says Wait, or on its
+// sender's when the call could not be sent; it must not block.
 type Receiver interface {
 	Receive(node int, r Reply)
 }
@@ -37,6 +37,10 @@ type Call struct {
 	// Force sends to a node that is being left alone too: a release must stand
 	// behind the acquire that may still be in the node's socket.
 	Force bool
+	// Wait says that the sender has nothing to do until the reply is there. Send
+	// may then deliver replies, its own and others', on the sender's goroutine, which
+	// must hold no lock that a Receiver takes, and return a little later.
+	Wait bool
 	// Abandoned, when set, is asked before the call is sent, and again before a run
 	// is repeated because the server had forgotten the script: an abandoned acquire
 	// must not follow its own release. It must not lock anything.
