@@ -199,8 +199,11 @@ func (e *ear) close() {
 }
 
 // wake tells the gate of a freed lock, or passes the wake-up on when nobody
-// waits for it here any more.
+// waits for it here any more. What is no lock's name is nobody's.
 func (m *Manager) wake(n *node, lock string) {
+	if !m.isLock(lock) {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	g := m.ears[lock]

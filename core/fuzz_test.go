@@ -76,6 +76,7 @@ func FuzzNamesOf(f *testing.F) {
 		f.Add(seed, seed+"x", "dlm")
 	}
 	f.Add("a", strings.Repeat("a", 4096), strings.Repeat("p", maxPrefix))
+	f.Add("dlm:1:{", "dlm:1:{}:l:", "dlm")
 	f.Fuzz(func(t *testing.T, a, b, prefix string) {
 		if a == "" || b == "" || len(prefix) > maxPrefix || strings.ContainsAny(prefix, "{}") {
 			return
@@ -91,6 +92,12 @@ func FuzzNamesOf(f *testing.F) {
 			require.NotEmpty(t, tag)
 			require.NotEqual(t, n.lock, n.queue)
 			require.NotEqual(t, n.lock, n.fence)
+			require.True(t, m.isLock(n.lock))
+			require.Equal(t, n.queue, m.queueOf(n.lock))
+			require.False(t, m.isLock(n.queue) || m.isLock(n.fence) || m.isLock(m.markerKey))
+		}
+		if m.isLock(a) { // as it may come over Pub/Sub
+			m.queueOf(a)
 		}
 		if a != b {
 			require.NotEqual(t, x.lock, y.lock)

@@ -321,6 +321,31 @@ func TestReleaseThatMissesTheQueue(t *testing.T) {
 	requireGone(t, nodes.All()...)
 }
 
+// Whoever may publish can say anything to a process that waits. It neither falls
+// over it nor touches a key that is not its own.
+func TestForeignWakeUpsAreIgnored(t *testing.T) {
+	t.Parallel()
+	nodes := coretest.Redis(t, 1)
+	holder, waiter := managerOn(t, nodes.URLs()), managerOn(t, nodes.URLs())
+	l := hold(t, holder, "k")
+	waiting := make(chan got, 1)
+	go func() {
+		l, err := waiter.Acquire(t.Context(), "k", WithWait(patience))
+		waiting <- got{l, err}
+	}()
+	awaitRegistered(t, waiter, "k", 1, nodes.All()...)
+	client := nodes.Node(0).Client()
+	require.NoError(t, client.Set(t.Context(), "balance", "-17", 0).Err()) // "-" is how a wake-up is passed on
+	for _, said := range []string{"", "x", "balance", "dlm:1:", "dlm:1:{", "dlm:1:{}:", "dlm:1:node", "dlm:1:{0}:f", waiter.namesOf("k").queue} {
+		require.EqualValues(t, 1, client.Publish(t.Context(), waiter.channelBase+waiter.id, said).Val())
+	}
+	require.NoError(t, l.Release(t.Context()))
+	g := <-waiting
+	require.NoError(t, g.err)
+	require.NoError(t, g.lock.Release(t.Context()))
+	require.Equal(t, "-17", client.Get(t.Context(), "balance").Val())
+}
+
 // Contenders in several processes and within them never overlap, and the tokens
 // tell their order.
 func TestContendersNeverOverlap(t *testing.T) {

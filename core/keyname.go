@@ -68,3 +68,11 @@ func (m *Manager) queueOf(lock string) string {
 	tag := len(m.keyBase) + strings.Index(lock[len(m.keyBase):], "}:") + len("}:")
 	return lock[:tag] + "q" + lock[tag:]
 }
+
+// isLock reports whether name is one that namesOf makes for a lock. Names that
+// come over Pub/Sub may be anybody's who is allowed to publish.
+func (m *Manager) isLock(name string) bool {
+	rest, ours := strings.CutPrefix(name, m.keyBase+"{")
+	_, kind, tagged := strings.Cut(rest, "}:")
+	return ours && tagged && (strings.HasPrefix(kind, "l:") || strings.HasPrefix(kind, "h:"))
+}
