@@ -52,6 +52,18 @@ func drive(nodes *coretest.Nodes, l locker, callers int, d time.Duration) (sampl
 	return s, err
 }
 
+// counted is how many commands a cycle sends to all nodes.
+func counted(nodes *coretest.Nodes, l locker, callers int, d time.Duration) (float64, error) {
+	time.Sleep(settling) // what the slice before has under way
+	watch, err := startMonitors(nodes)
+	if err != nil {
+		return 0, err
+	}
+	s := cycle(l, callers, d)
+	sent, err := watch.end(context.Background())
+	return s.share(sent), err
+}
+
 func cycle(l locker, callers int, d time.Duration) sample {
 	var (
 		cycles, failed atomic.Int64

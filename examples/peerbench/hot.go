@@ -19,7 +19,7 @@ const (
 type hotSample struct {
 	timeline
 	seconds   float64
-	commands  float64 // per turn
+	commands  float64 // per turn; in a slice that was watched, which is not timed
 	reads     float64
 	serverCPU float64 // µs per turn
 	clientCPU float64
@@ -31,6 +31,7 @@ func (h hotSample) turnRate() float64   { return float64(h.turns) / h.seconds }
 type hotSeries struct {
 	contender
 	samples []hotSample
+	watched hotSample
 }
 
 func (s *hotSeries) values(of func(hotSample) float64) []float64 {
@@ -79,46 +80,79 @@ func (s *section) hot(ctx context.Context, b bench, goals hotGoals) error {
 		all = append(all, &hotSeries{contender: c})
 	}
 	err = interleave(min(b.rounds, 3), len(all), func(i int) error {
-		v, err := fight(ctx, nodes, all[i].contender, b.hot)
+		v, err := fight(ctx, nodes, all[i].contender, b.hot, false)
 		all[i].samples = append(all[i].samples, v)
 		return err
 	})
+	if err == nil {
+		err = watch(all, func(c contender) (hotSample, error) { return fight(ctx, nodes, c, b.hot/3, true) })
+	}
 	if err == nil {
 		s.hotRows(all, goals)
 	}
 	return errors.Join(err, nodes.Close())
 }
 
+// watch gives each its slice in which the commands are counted.
+func watch(all []*hotSeries, slice func(contender) (hotSample, error)) (err error) {
+	for _, c := range all {
+		if err == nil {
+			c.watched, err = slice(c.contender)
+		}
+	}
+	return err
+}
+
 // fight is one slice.
-func fight(ctx context.Context, nodes *coretest.Nodes, c contender, d time.Duration) (hotSample, error) {
-	return together(ctx, nodes, c, hotProcesses, hotJob{
+func fight(ctx context.Context, nodes *coretest.Nodes, c contender, d time.Duration, watched bool) (hotSample, error) {
+	return together(ctx, nodes, c, hotProcesses, watched, hotJob{
 		Setup: setupFor(nodes, hotCallers), Hold: hotHold, For: d,
 	})
 }
 
-// together has so many processes do the same job at once.
-func together(ctx context.Context, nodes *coretest.Nodes, c contender, processes int, j hotJob) (hotSample, error) {
+// together has so many processes do the same job at once, and counts the commands
+// if it is watched.
+func together(ctx context.Context, nodes *coretest.Nodes, c contender, processes int, watched bool, j hotJob) (hotSample, error) {
 	j.Contender, j.Key = c.name, fmt.Sprintf("hot:%d", nextKey.Add(1))
 	jobs := make([]job, processes)
 	for i := range jobs {
 		jobs[i].Hot = &j
 	}
-	var costs []cost
-	results, err := family[hotResult](ctx, jobs, func() error {
-		k, err := readCost(nodes)
-		costs = append(costs, k)
-		return err
-	})
+	g := gauge{nodes: nodes, watched: watched}
+	results, err := family[hotResult](ctx, jobs, func() error { return g.read(ctx) })
 	if err != nil {
 		return hotSample{}, fmt.Errorf("%s: %w", c.name, err)
 	}
-	return hotSampleOf(c, results, costs[1].since(costs[0], nodes.Len()), j.For), nil
+	v := hotSampleOf(results, g.costs[1].since(g.costs[0], nodes.Len()), j.For)
+	v.commands = g.sent / max(float64(v.turns), 1)
+	return v, nil
 }
 
-func hotSampleOf(c contender, results []hotResult, k cost, d time.Duration) hotSample {
+// gauge is read before and after.
+type gauge struct {
+	nodes   *coretest.Nodes
+	watched bool
+	costs   []cost
+	watch   monitors
+	sent    float64
+}
+
+func (g *gauge) read(ctx context.Context) (err error) {
+	if g.watched && g.watch != nil {
+		g.sent, err = g.watch.end(ctx)
+	}
+	k, costErr := readCost(g.nodes)
+	g.costs = append(g.costs, k)
+	if g.watched && g.watch == nil {
+		g.watch, err = startMonitors(g.nodes)
+	}
+	return errors.Join(err, costErr)
+}
+
+func hotSampleOf(results []hotResult, k cost, d time.Duration) hotSample {
 	v := hotSample{timeline: timelineOf(results), seconds: d.Seconds()}
 	turns := max(float64(v.turns), 1)
-	v.commands, v.reads = float64(k.sent(c.scripted))/turns, float64(k.reads)/turns
+	v.reads = float64(k.reads) / turns
 	v.serverCPU = micros(float64(k.serverCPU)) / turns
 	for _, r := range results {
 		v.clientCPU += micros(float64(r.CPU)) / turns
@@ -143,7 +177,7 @@ func (s *section) hotRows(all []*hotSeries, goals hotGoals) {
 			reach = s.hotReach(c, goals, switches.median)
 		}
 		s.row(exact(goals.nodes), c.name, switches.times(), compare(c, hotSample.turnRate).times(),
-			short(c.median(func(v hotSample) float64 { return v.commands })),
+			short(c.watched.commands),
 			short(c.median(func(v hotSample) float64 { return v.reads })),
 			compare(c, func(v hotSample) float64 { return v.serverCPU }).times(),
 			compare(c, func(v hotSample) float64 { return v.clientCPU }).times(),
@@ -180,7 +214,7 @@ func (s *section) hotReach(c *hotSeries, goals hotGoals, switches float64) strin
 	worst := c.worst()
 	between, inside := c.gaps()
 	reach := s.atLeast(name+"owner switches ÷ redsync", switches, goals.switches, " ×") +
-		", commands " + s.atMost(name+"commands per acquisition", c.median(func(v hotSample) float64 { return v.commands }), goals.commands, "") +
+		", commands " + s.atMost(name+"commands per acquisition", c.watched.commands, goals.commands, "") +
 		", slowest " + s.atMost(name+"slowest ÷ mean wait", c.median(func(v hotSample) float64 { return v.slowest }), 10, "") +
 		", starved " + s.atMost(name+"callers starved", float64(worst.starved), 0, "") +
 		", overlaps " + s.atMost(name+"overlaps", float64(worst.overlaps), 0, "")

@@ -29,10 +29,7 @@ type contender struct {
 	tuning string // what differs from the default configuration
 	single bool   // works on one Redis, not on a quorum of several
 	renews bool   // renews its locks by itself
-	// scripted are the commands that its scripts call. Redis counts them beside
-	// those that clients send; only the latter are commands per acquisition.
-	scripted []string
-	open     func(setup) (locker, error)
+	open   func(setup) (locker, error)
 }
 
 const (

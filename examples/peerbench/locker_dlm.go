@@ -17,10 +17,6 @@ type dlmLocker struct {
 func dlmContender() contender {
 	return contender{
 		name: dlmName, renews: true,
-		scripted: []string{
-			"get", "set", "del", "hset", "hmget", "pexpire", "pttl",
-			"time", "zadd", "zrem", "zrange", "publish", "spublish",
-		},
 		open: func(s setup) (locker, error) { return openDLM(s) },
 	}
 }

@@ -27,8 +27,7 @@ type rawLocker struct{ clients []*redis.Client }
 
 func rawContender() contender {
 	return contender{
-		name:     rawName,
-		scripted: []string{"get", "del"},
+		name: rawName,
 		open: func(s setup) (locker, error) {
 			clients, err := goRedisClients(s, 0)
 			return rawLocker{clients}, err

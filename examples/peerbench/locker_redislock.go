@@ -14,13 +14,11 @@ type redislockLocker struct {
 	retry   time.Duration
 }
 
-var redislockScripted = []string{"get", "getrange", "set", "del", "pexpire", "pttl"}
-
 // redislockContender retries as in redislock's documentation: by default it
 // does not wait at all.
 func redislockContender() contender {
 	return contender{
-		name: "redislock", single: true, scripted: redislockScripted,
+		name: "redislock", single: true,
 		tuning: "a retry every 100 ms as its documentation has it; by default it does not wait",
 		open:   func(s setup) (locker, error) { return openRedislock(s, 0, 100*time.Millisecond) },
 	}
@@ -28,7 +26,7 @@ func redislockContender() contender {
 
 func redislockTuned() contender {
 	return contender{
-		name: "redislock tuned", single: true, scripted: redislockScripted,
+		name: "redislock tuned", single: true,
 		tuning: "a retry every 5 ms, a pool as large as the number of callers",
 		open:   func(s setup) (locker, error) { return openRedislock(s, s.Callers, 5*time.Millisecond) },
 	}

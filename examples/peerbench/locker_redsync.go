@@ -18,14 +18,14 @@ type redsyncLocker struct {
 
 func redsyncContender() contender {
 	return contender{
-		name: redsyncName, scripted: []string{"get", "del", "pexpire"},
+		name: redsyncName,
 		open: func(s setup) (locker, error) { return openRedsync(s, 0) },
 	}
 }
 
 func redsyncTuned() contender {
 	return contender{
-		name: "redsync tuned", scripted: []string{"get", "del", "pexpire"},
+		name:   "redsync tuned",
 		tuning: "WithFailFast, a retry every 5 ms, a pool as large as the number of callers",
 		open: func(s setup) (locker, error) {
 			return openRedsync(s, s.Callers, redsync.WithFailFast(true),

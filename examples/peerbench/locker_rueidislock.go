@@ -11,20 +11,18 @@ import (
 
 type rueidislockLocker struct{ locker rueidislock.Locker }
 
-var rueidislockScripted = []string{"get", "set", "del", "pexpireat"}
-
 // rueidislockContender takes a majority of three keys on its one Redis: its
 // default. Its lease is its own default too, because it renews.
 func rueidislockContender() contender {
 	return contender{
-		name: "rueidislock", single: true, renews: true, scripted: rueidislockScripted,
+		name: "rueidislock", single: true, renews: true,
 		open: func(s setup) (locker, error) { return openRueidislock(s, rueidislock.LockerOption{}) },
 	}
 }
 
 func rueidislockTuned() contender {
 	return contender{
-		name: "rueidislock tuned", single: true, renews: true, scripted: rueidislockScripted,
+		name: "rueidislock tuned", single: true, renews: true,
 		tuning: "KeyMajority 1, NoLoopTracking, TryNextAfter 1 s",
 		open: func(s setup) (locker, error) {
 			return openRueidislock(s, rueidislock.LockerOption{

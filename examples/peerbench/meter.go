@@ -13,8 +13,7 @@ import (
 
 // cost is what something took of the servers and of this process.
 type cost struct {
-	commands  map[string]int64 // calls by command, those of scripts among them
-	reads     int64            // read system calls that the servers made for their clients
+	reads     int64 // read system calls that the servers made for their clients
 	serverCPU time.Duration
 	clientCPU time.Duration
 }
@@ -22,12 +21,12 @@ type cost struct {
 // readCost reads the meters of the nodes that are up. What the reading itself
 // costs is taken off again by since.
 func readCost(nodes *coretest.Nodes) (cost, error) {
-	total := cost{commands: map[string]int64{}, clientCPU: ownCPU()}
+	total := cost{clientCPU: ownCPU()}
 	for _, n := range nodes.All() {
 		if !n.Alive() {
 			continue
 		}
-		text, err := n.Client().Info(context.Background(), "stats", "cpu", "commandstats").Result()
+		text, err := n.Client().Info(context.Background(), "stats", "cpu").Result()
 		if err != nil {
 			return cost{}, fmt.Errorf("meter of %s: %w", n.Addr(), err)
 		}
@@ -45,10 +44,6 @@ func (c *cost) add(info string) {
 			seconds float64
 		)
 		switch {
-		case strings.HasPrefix(name, "cmdstat_"):
-			if _, err := fmt.Sscanf(value, "calls=%d,", &count); err == nil {
-				c.commands[strings.TrimPrefix(name, "cmdstat_")] += count
-			}
 		case name == "total_reads_processed":
 			_, _ = fmt.Sscan(value, &count)
 			c.reads += count
@@ -62,29 +57,11 @@ func (c *cost) add(info string) {
 // since is the cost between two readings; c is the later one, which has read
 // from so many nodes.
 func (c cost) since(start cost, nodes int) cost {
-	d := cost{
-		commands:  map[string]int64{},
+	return cost{
 		reads:     c.reads - start.reads - int64(nodes), // that of the later question itself
 		serverCPU: c.serverCPU - start.serverCPU,
 		clientCPU: c.clientCPU - start.clientCPU,
 	}
-	for name, count := range c.commands {
-		d.commands[name] = count - start.commands[name]
-	}
-	delete(d.commands, "info")
-	return d
-}
-
-// sent counts the commands that clients sent: all but those that scripts called.
-func (c cost) sent(scripted []string) int64 {
-	var sum int64
-	for _, count := range c.commands {
-		sum += count
-	}
-	for _, name := range scripted {
-		sum -= c.commands[name]
-	}
-	return sum
 }
 
 // ownCPU is the time that this process has spent on processors.

@@ -24,7 +24,7 @@ type holder struct {
 	nodes      *coretest.Nodes
 	locker     locker
 	goroutines float64 // per lock
-	cost       cost
+	sent       float64 // commands
 	over       time.Duration
 }
 
@@ -47,7 +47,7 @@ func renewedLocks(ctx context.Context, b bench) (found []section, err error) {
 			return nil, fmt.Errorf("%s: %w", h.name, err)
 		}
 	}
-	if err := keep(holders, b.held); err != nil {
+	if err := keep(ctx, holders, b.held); err != nil {
 		return nil, err
 	}
 	return []section{renewedSection(holders, b)}, nil
@@ -89,27 +89,24 @@ func (h *holder) takeAll(ctx context.Context, many int) error {
 }
 
 // keep counts the commands while all hold theirs.
-func keep(holders []*holder, d time.Duration) error {
-	starts := make([]cost, len(holders))
-	var errs []error
-	for i, h := range holders {
-		var err error
-		starts[i], err = readCost(h.nodes)
-		errs = append(errs, err)
-	}
+func keep(ctx context.Context, holders []*holder, d time.Duration) error {
 	begin := time.Now()
+	errs := make([]error, 2*len(holders))
+	watches := make([]monitors, len(holders))
+	for i, h := range holders {
+		watches[i], errs[i] = startMonitors(h.nodes)
+	}
 	time.Sleep(d)
 	for i, h := range holders {
-		k, err := readCost(h.nodes)
-		h.cost, h.over = k.since(starts[i], h.n), time.Since(begin)
-		errs = append(errs, err)
+		h.over = time.Since(begin)
+		h.sent, errs[len(holders)+i] = watches[i].end(ctx)
 	}
 	return errors.Join(errs...)
 }
 
 // rate is commands per second and node.
 func (h *holder) rate() float64 {
-	return float64(h.cost.sent(h.scripted)) / h.over.Seconds() / float64(h.n)
+	return h.sent / h.over.Seconds() / float64(h.n)
 }
 
 func (h *holder) close() error {

@@ -73,10 +73,9 @@ func (p place) trip() string {
 
 func (s *section) scalingRow(w workload, p place, dlm, peer *hotSeries, base []float64) {
 	rate := dlm.values(hotSample.turnRate)
-	commands := func(v hotSample) float64 { return v.commands }
 	s.row(w.name, fmt.Sprint(p.processes), fmt.Sprint(p.nodes), p.trip(),
 		ratios(rate, base).times(), ratios(rate, peer.values(hotSample.turnRate)).times(),
-		short(dlm.median(commands)), short(peer.median(commands)),
+		short(dlm.watched.commands), short(peer.watched.commands),
 		short(dlm.median(func(v hotSample) float64 { return v.reads })),
 		short(dlm.median(func(v hotSample) float64 { return v.jain })))
 }
@@ -94,13 +93,19 @@ func (p place) measure(ctx context.Context, b bench, w workload) (dlm, peer *hot
 		return nil, nil, err
 	}
 	all := []*hotSeries{{contender: dlmContender()}, {contender: redsyncContender()}}
-	err = interleave(min(b.rounds, 3), len(all), func(i int) error {
-		v, err := together(ctx, nodes, all[i].contender, p.processes, hotJob{
+	slice := func(c contender, watched bool) (hotSample, error) {
+		return together(ctx, nodes, c, p.processes, watched, hotJob{
 			Setup: setup{URLs: urls, Callers: hotCallers}, Distinct: w.distinct, Hold: w.hold, For: b.hot / 3,
 		})
+	}
+	err = interleave(min(b.rounds, 3), len(all), func(i int) error {
+		v, err := slice(all[i].contender, false)
 		all[i].samples = append(all[i].samples, v)
 		return err
 	})
+	if err == nil {
+		err = watch(all, func(c contender) (hotSample, error) { return slice(c, true) })
+	}
 	return all[0], all[1], err
 }
 
