@@ -58,9 +58,9 @@ func (e *ears) begin() {
 	ctx, cancel := context.WithCancel(context.Background())
 	e.stop, e.done, e.up = cancel, make(chan struct{}), map[string]bool{}
 	var listeners sync.WaitGroup
-	for shard, subscribe := range e.r.subscriptions() {
+	for shard, sub := range e.r.subscriptions() {
 		e.up[shard] = false
-		listeners.Go(func() { e.listen(ctx, shard, subscribe) })
+		listeners.Go(func() { e.listen(ctx, shard, sub) })
 	}
 	done := e.done
 	go func() { listeners.Wait(); close(done) }()
@@ -82,48 +82,52 @@ func (e *ears) unfollow(f *follower) {
 }
 
 // subscription opens a subscription, or fails while its server is down.
-type subscription func(context.Context) (*redis.PubSub, error)
+type subscription struct {
+	open func(context.Context) (*redis.PubSub, error)
+	// settle pays what the server owes.
+	settle func(context.Context) error
+}
 
 func (r *Redis) subscriptions() map[string]subscription {
 	ring, ok := r.client.(*redis.Ring)
 	if !ok {
-		return map[string]subscription{"": func(ctx context.Context) (*redis.PubSub, error) {
-			return r.client.Subscribe(ctx, r.channel), nil
+		return map[string]subscription{"": {
+			open:   func(ctx context.Context) (*redis.PubSub, error) { return r.client.Subscribe(ctx, r.channel), nil },
+			settle: func(context.Context) error { return nil },
 		}}
 	}
 	subs := map[string]subscription{}
 	for name, addr := range ring.Options().Addrs {
-		subs[name] = func(ctx context.Context) (*redis.PubSub, error) {
-			return r.subscribeShard(ctx, ring, addr)
-		}
+		subs[name] = r.shardSubscription(addr)
 	}
 	return subs
 }
 
-func (r *Redis) subscribeShard(ctx context.Context, ring *redis.Ring, addr string) (*redis.PubSub, error) {
-	var (
-		mu    sync.Mutex // ForEachShard is concurrent
-		found *redis.Client
-	)
-	_ = ring.ForEachShard(ctx, func(_ context.Context, shard *redis.Client) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if shard.Options().Addr == addr {
-			found = shard
+func (r *Redis) shardSubscription(addr string) subscription {
+	settled := func(ctx context.Context) (*redis.Client, error) {
+		shard, err := r.shardAt(addr)
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	if found == nil {
-		return nil, errors.New("shard is down")
+		return shard, r.placeOf(shard).settle(ctx)
 	}
-	return found.Subscribe(ctx, r.channel), nil
+	return subscription{
+		open: func(ctx context.Context) (*redis.PubSub, error) {
+			shard, err := settled(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return shard.Subscribe(ctx, r.channel), nil
+		},
+		settle: func(ctx context.Context) error { _, err := settled(ctx); return err },
+	}
 }
 
 // listen stays subscribed until ctx ends.
-func (e *ears) listen(ctx context.Context, shard string, subscribe subscription) {
+func (e *ears) listen(ctx context.Context, shard string, sub subscription) {
 	backoff := firstBackoff
 	for ctx.Err() == nil {
-		if e.session(ctx, shard, subscribe) {
+		if e.session(ctx, shard, sub) {
 			backoff = firstBackoff
 		}
 		e.set(ctx, shard, false)
@@ -136,8 +140,8 @@ func (e *ears) listen(ctx context.Context, shard string, subscribe subscription)
 }
 
 // session lasts as long as one connection and reports whether it ever worked.
-func (e *ears) session(ctx context.Context, shard string, subscribe subscription) (worked bool) {
-	ps, err := subscribe(ctx)
+func (e *ears) session(ctx context.Context, shard string, sub subscription) (worked bool) {
+	ps, err := sub.open(ctx)
 	if err != nil {
 		return false
 	}
@@ -148,7 +152,7 @@ func (e *ears) session(ctx context.Context, shard string, subscribe subscription
 		msg, err := ps.ReceiveTimeout(ctx, heartbeat)
 		if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() && worked && !asked {
 			asked = true
-			if ps.Ping(ctx) != nil {
+			if sub.settle(ctx) != nil || ps.Ping(ctx) != nil {
 				return worked
 			}
 			continue

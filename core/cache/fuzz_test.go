@@ -71,7 +71,7 @@ func FuzzEnvelope(f *testing.F) {
 }
 
 func FuzzFrame(f *testing.F) {
-	f.Add(string(frame{fence: 7, epoch: 9, tags: []string{"a", ""}, value: []byte("v")}.encode()))
+	f.Add(string(frame{frameStart{7, 9, 11}, []string{"a", ""}, peerMark{"host:1", "12", 13}, []byte("v")}.encode()))
 	f.Add(string(frame{}.encode()))
 	f.Fuzz(func(t *testing.T, data string) {
 		got, err := decodeFrame(data)

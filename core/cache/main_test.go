@@ -91,11 +91,15 @@ func clusterClient(t testing.TB, c *coretest.ClusterNodes) *redis.ClusterClient 
 }
 
 func ringClient(t testing.TB, nodes *coretest.Nodes) *redis.Ring {
-	addrs := map[string]string{}
+	return ringClientWith(t, nodes, redis.RingOptions{})
+}
+
+func ringClientWith(t testing.TB, nodes *coretest.Nodes, opt redis.RingOptions) *redis.Ring {
+	opt.Addrs = map[string]string{}
 	for _, n := range nodes.All() {
-		addrs[n.Addr()] = n.Addr()
+		opt.Addrs[n.Addr()] = n.Addr()
 	}
-	client := redis.NewRing(&redis.RingOptions{Addrs: addrs})
+	client := redis.NewRing(&opt)
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }

@@ -23,9 +23,13 @@ import (
 // On a Ring each shard keeps purge generations and tags of its own, and an entry
 // is on two shards: its own, and the one that its key moves to when that dies,
 // which answers for it at once. Entries take twice their memory so. Purges go to
-// every shard. What a shard holds that was down during a purge may be served again
-// when it returns: Delete and DeleteTags therefore fail while a shard is down, and
-// are to be repeated when it is back.
+// every shard; Delete and DeleteTags fail while one is down. It brings nothing back
+// when it returns, also where that error was ignored: as long as both shards of an
+// entry answer, neither is believed without the other. The process whose purge
+// failed repeats it on the shard that returns, before it uses it and, while a Cache
+// is open on it, within a second or two; only if that process has ended before,
+// and the entry's other shard is down later, can a purged value be served again.
+// What was filled while a shard was down is fetched once more when it is back.
 type Redis struct {
 	client  redis.UniversalClient
 	ring    *redis.Ring // client, if it is one
@@ -33,6 +37,7 @@ type Redis struct {
 	channel string
 	origin  string
 	ears    ears
+	debts   debts // of the shards of a Ring
 }
 
 // RedisOption changes what NewRedis does by default.
@@ -84,9 +89,10 @@ func (r *Redis) Get(ctx context.Context, key string) (Item, error) {
 		return Item{}, err
 	}
 	if heir == nil {
-		it, mark, err := own.get(ctx, key)
-		it.Mark = mark.String()
-		return it, err
+		if err := own.settle(ctx); err != nil {
+			return Item{}, err
+		}
+		return own.get(ctx, key)
 	}
 	return r.getOfTwo(ctx, key, own, heir)
 }
@@ -122,36 +128,29 @@ func (r *Redis) Set(ctx context.Context, key string, it Item) error {
 	if err != nil {
 		return err
 	}
-	return own.set(ctx, key, it, mark, notice)
+	return own.set(ctx, key, it, mark, copied{}, notice)
 }
 
 // Delete implements [Store].
 func (r *Redis) Delete(ctx context.Context, keys ...string) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	return r.purge(ctx, func(p *place) error { return p.purge(ctx, keys) })
+	return r.purge(ctx, purge{keys: keys})
 }
 
 // DeleteTags implements [Store].
 func (r *Redis) DeleteTags(ctx context.Context, tags ...string) error {
-	if len(tags) == 0 {
-		return nil
-	}
-	args := []any{r.channel, change{origin: r.origin, tags: tags}.encode()}
-	for _, tag := range tags {
-		args = append(args, int(tagBucketOf(tag)))
-	}
-	return r.purge(ctx, func(p *place) error { return p.purgeTags(ctx, args) })
+	return r.purge(ctx, purge{tags: tags})
 }
+
+// purge is what is to be gone.
+type purge struct{ keys, tags []string }
 
 // purge is done everywhere. It returns every error, as what was missed anywhere
 // may be served again.
-func (r *Redis) purge(ctx context.Context, on func(*place) error) error {
+func (r *Redis) purge(ctx context.Context, what purge) error {
 	if r.ring == nil {
-		return on(&place{r: r, client: r.client})
+		return (&place{r: r, client: r.client}).apply(ctx, what)
 	}
-	return r.purgeShards(on)
+	return r.purgeShards(ctx, what)
 }
 
 // announce tells of the end of a fetch. On a Ring any shard will do, as everybody

@@ -8,25 +8,37 @@ import (
 	"strings"
 )
 
-// What a Redis entry holds, version 1, around the bytes of an Item:
+// What a Redis entry holds, version 2, around the bytes of an Item:
 //
-//	'd' 'r' 1   magic and version
-//	16 bytes    fence, hexadecimal: set.lua compares it in place
+//	'd' 'r' 2   magic and version; another one is a miss
+//	16 bytes    fence, hexadecimal: set.lua compares it in place, in any version
 //	8 bytes     tag epoch before the fetch, big endian
+//	8 bytes     fill: the same in both copies of one, and in no other
 //	uvarint     number of tags, and each of them: its length as uvarint, its bytes
+//	likewise    of the place of the other copy: nothing, or name, generation, tag epoch
 //	the rest    the value
 const (
-	frameMagic = "dr\x01"
-	frameHead  = len(frameMagic) + 16 + 8
+	frameMagic = "dr\x02"
+	frameHead  = len(frameMagic) + 16 + 8 + 8
 
 	tagBuckets = 1 << 14
 )
 
 type frame struct {
-	fence uint64
-	epoch uint64
+	frameStart
 	tags  []string
+	peer  peerMark
 	value []byte
+}
+
+// frameStart is what a frame begins with, in frameHead bytes.
+type frameStart struct{ fence, epoch, fill uint64 }
+
+// peerMark is the purge state, before the fetch, of the place that has the other
+// copy; without a name there is none.
+type peerMark struct {
+	name, gen string
+	epoch     uint64
 }
 
 func (f frame) encode() []byte {
@@ -34,25 +46,50 @@ func (f frame) encode() []byte {
 	b = append(b, frameMagic...)
 	b = append(b, hexFence(f.fence)...)
 	b = binary.BigEndian.AppendUint64(b, f.epoch)
+	b = binary.BigEndian.AppendUint64(b, f.fill)
 	b = appendStrings(b, f.tags)
+	b = appendStrings(b, f.peer.list())
 	return append(b, f.value...)
 }
 
-// decodeFrame allocates no more than data holds.
-func decodeFrame(data string) (frame, error) {
-	var f frame
+func (m peerMark) list() []string {
+	if m.name == "" {
+		return nil
+	}
+	return []string{m.name, m.gen, strconv.FormatUint(m.epoch, 10)}
+}
+
+func peerMarkOf(list []string) (m peerMark, ok bool) {
+	if len(list) == 0 {
+		return m, true
+	}
+	if len(list) != 3 || list[0] == "" {
+		return m, false
+	}
+	epoch, err := strconv.ParseUint(list[2], 10, 64)
+	return peerMark{list[0], list[1], epoch}, err == nil
+}
+
+// decodeStart reports false for what is no frame of this version.
+func decodeStart(data string) (s frameStart, ok bool) {
 	if len(data) < frameHead || !strings.HasPrefix(data, frameMagic) {
+		return s, false
+	}
+	hex, numbers := data[len(frameMagic):len(frameMagic)+16], []byte(data[frameHead-16:frameHead])
+	fence, err := strconv.ParseUint(hex, 16, 64)
+	return frameStart{fence, binary.BigEndian.Uint64(numbers), binary.BigEndian.Uint64(numbers[8:])}, err == nil
+}
+
+// decodeFrame allocates no more than data holds.
+func decodeFrame(data string) (f frame, err error) {
+	start, ok := decodeStart(data)
+	if !ok {
 		return f, errCorrupt
 	}
-	fence, err := strconv.ParseUint(data[len(frameMagic):len(frameMagic)+16], 16, 64)
-	if err != nil {
-		return f, errCorrupt
-	}
-	f.fence = fence
-	f.epoch = binary.BigEndian.Uint64([]byte(data[frameHead-8 : frameHead]))
 	r := stringReader{rest: data[frameHead:], ok: true}
-	f.tags = r.list()
-	if !r.ok {
+	f = frame{frameStart: start, tags: r.list()}
+	f.peer, ok = peerMarkOf(r.list())
+	if !r.ok || !ok {
 		return frame{}, errCorrupt
 	}
 	f.value = []byte(r.rest)

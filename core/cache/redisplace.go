@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -24,27 +23,61 @@ func (p *place) oneServer() bool {
 	return ok
 }
 
-// get looks for an entry. The mark is for the next set in this place.
-func (p *place) get(ctx context.Context, key string) (Item, redisMark, error) {
+// replica is what a place has of an entry, and its purge state now: the mark for
+// the next set there.
+type replica struct {
+	frame frame // unless held, without content
+	left  time.Duration
+	mark  redisMark
+	held  bool   // there is a frame that counts
+	junk  string // there is something else
+}
+
+// find looks for an entry.
+func (p *place) find(ctx context.Context, key string) (replica, error) {
 	raw, mark, left, err := p.read(ctx, key)
 	if err != nil {
-		return Item{}, redisMark{}, err
+		return replica{}, err
 	}
+	x := replica{left: left, mark: mark}
 	f, err := decodeFrame(raw)
-	if err != nil || left <= 0 {
-		it := Item{}
-		if raw != "" && left != gone {
-			it.Value, it.TTL = []byte(raw), time.Millisecond // for the Cache to count as corrupt
-		}
-		return it, mark, nil
+	switch {
+	case err == nil && left > 0:
+		x.frame, x.held, x.mark.fence = f, true, f.fence
+	case raw != "" && left != gone:
+		x.junk = raw
 	}
-	mark.fence = f.fence
-	it := Item{Fence: f.fence, TTL: left, Tags: f.tags, Value: f.value}
-	if valid, err := p.tagsValid(ctx, f, mark.epoch); err != nil || !valid {
-		it.Value = nil
-		return it, mark, err
+	return x, nil
+}
+
+// get is the entry, unless a tag of it was purged.
+func (p *place) get(ctx context.Context, key string) (Item, error) {
+	x, err := p.find(ctx, key)
+	if err != nil {
+		return Item{}, err
 	}
-	return it, mark, nil
+	it, err := p.unpurged(ctx, x)
+	it.Mark = x.mark.String()
+	return it, err
+}
+
+// unpurged is the entry of a replica of this place.
+func (p *place) unpurged(ctx context.Context, x replica) (Item, error) {
+	valid, err := p.tagsValid(ctx, x.frame.tags, x.frame.epoch, x.mark.epoch)
+	if err != nil || !valid {
+		return Item{}, err
+	}
+	return x.item(), nil
+}
+
+func (x replica) item() Item {
+	switch {
+	case x.held:
+		return Item{Fence: x.frame.fence, TTL: x.left, Tags: x.frame.tags, Value: x.frame.value}
+	case x.junk != "":
+		return Item{Value: []byte(x.junk), TTL: time.Millisecond} // for the Cache to count as corrupt
+	}
+	return Item{}
 }
 
 // gone is PTTL's answer for a key that is not there.
@@ -130,43 +163,44 @@ func realErrors(err error, values *redis.SliceCmd, apart *redis.StringCmd, ttl *
 	return nil
 }
 
-// standing is what a set here has to know, and whether there is an entry. It is
-// of a server, where all keys may be named together.
-func (p *place) standing(ctx context.Context, key string) (mark redisMark, held bool, err error) {
+// standing is find without the entry's content. It is of a server, where all keys
+// may be named together.
+func (p *place) standing(ctx context.Context, key string) (replica, error) {
 	entry, genKey := p.r.namesOf(key)
 	_, epochKey := p.r.tagNames()
 	var (
 		values *redis.SliceCmd
 		head   *redis.StringCmd
 	)
-	if _, err = p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+	if _, err := p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		values, head = pipe.MGet(ctx, genKey, epochKey), pipe.GetRange(ctx, entry, 0, int64(frameHead)-1)
 		return nil
 	}); err != nil {
-		return redisMark{}, false, err
+		return replica{}, err
 	}
 	got := append(values.Val(), nil, nil)
 	gen, _ := got[0].(string)
 	epoch, _ := got[1].(string)
-	if mark, err = p.markOf(ctx, gen, epoch); err != nil {
-		return redisMark{}, false, err
+	mark, err := p.markOf(ctx, gen, epoch)
+	if err != nil {
+		return replica{}, err
 	}
-	if fence, ok := strings.CutPrefix(head.Val(), frameMagic); ok && len(fence) > 16 {
-		mark.fence, _ = strconv.ParseUint(fence[:16], 16, 64) // 0 for what is no frame
-	}
-	return mark, head.Val() != "", nil
+	x := replica{mark: mark}
+	x.frame.frameStart, x.held = decodeStart(head.Val())
+	x.mark.fence = x.frame.fence
+	return x, nil
 }
 
-// tagsValid reports whether no tag of the entry was purged since it was begun.
-func (p *place) tagsValid(ctx context.Context, f frame, epoch uint64) (bool, error) {
+// tagsValid reports whether no tag was purged here between two epochs.
+func (p *place) tagsValid(ctx context.Context, tags []string, then, epoch uint64) (bool, error) {
 	switch {
-	case len(f.tags) == 0 || f.epoch == epoch:
+	case len(tags) == 0 || then == epoch:
 		return true, nil
-	case f.epoch > epoch: // the epoch was lost and started again
+	case then > epoch: // the epoch was lost and started again
 		return false, nil
 	}
 	fields := []string{"base"}
-	for _, tag := range f.tags {
+	for _, tag := range tags {
 		fields = append(fields, strconv.Itoa(int(tagBucketOf(tag))))
 	}
 	hash, _ := p.r.tagNames()
@@ -175,12 +209,12 @@ func (p *place) tagsValid(ctx context.Context, f frame, epoch uint64) (bool, err
 		return false, err
 	}
 	base, ok := values[0].(string)
-	if since, err := strconv.ParseUint(base, 10, 64); !ok || err != nil || f.epoch < since {
+	if since, err := strconv.ParseUint(base, 10, 64); !ok || err != nil || then < since {
 		return false, nil
 	}
 	for _, v := range values[1:] {
 		text, ok := v.(string)
-		if at, err := strconv.ParseUint(text, 10, 64); ok && (err != nil || at > f.epoch) {
+		if at, err := strconv.ParseUint(text, 10, 64); ok && (err != nil || at > then) {
 			return false, nil
 		}
 	}
@@ -192,9 +226,16 @@ func (p *place) firstEpoch(ctx context.Context) (uint64, error) {
 	return purgeTagsScript.Run(ctx, p.client, []string{hash, epochKey}, p.r.channel, "").Uint64()
 }
 
+// copied is what the copies of one fill share, and what one knows of the other's
+// place.
+type copied struct {
+	fill uint64
+	peer peerMark
+}
+
 // set stores an item unless the mark is out of date. An empty notice is not sent.
-func (p *place) set(ctx context.Context, key string, it Item, mark redisMark, notice []byte) (err error) {
-	f := frame{fence: it.Fence, epoch: mark.epoch, tags: it.Tags, value: it.Value}
+func (p *place) set(ctx context.Context, key string, it Item, mark redisMark, of copied, notice []byte) (err error) {
+	f := frame{frameStart{it.Fence, mark.epoch, of.fill}, it.Tags, of.peer, it.Value}
 	if len(f.tags) > 0 && mark.gen == unmarked {
 		if f.epoch, err = p.firstEpoch(ctx); err != nil {
 			return err
@@ -209,7 +250,20 @@ func (p *place) set(ctx context.Context, key string, it Item, mark redisMark, no
 	return err
 }
 
-func (p *place) purge(ctx context.Context, keys []string) error {
+// apply purges here.
+func (p *place) apply(ctx context.Context, what purge) error {
+	if len(what.keys) > 0 {
+		if err := p.purgeKeys(ctx, what.keys); err != nil {
+			return err
+		}
+	}
+	if len(what.tags) > 0 {
+		return p.purgeTags(ctx, what.tags)
+	}
+	return nil
+}
+
+func (p *place) purgeKeys(ctx context.Context, keys []string) error {
 	if len(keys) == 1 {
 		names, notice := p.r.purgeOf(keys[0])
 		return purgeScript.Run(ctx, p.client, names, p.r.channel, notice).Err()
@@ -229,7 +283,11 @@ func (r *Redis) purgeOf(key string) (names []string, notice []byte) {
 	return []string{entry, gen}, change{origin: r.origin, keys: []string{key}}.encode()
 }
 
-func (p *place) purgeTags(ctx context.Context, args []any) error {
+func (p *place) purgeTags(ctx context.Context, tags []string) error {
 	hash, epoch := p.r.tagNames()
+	args := []any{p.r.channel, change{origin: p.r.origin, tags: tags}.encode()}
+	for _, tag := range tags {
+		args = append(args, int(tagBucketOf(tag)))
+	}
 	return purgeTagsScript.Run(ctx, p.client, []string{hash, epoch}, args...).Err()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"slices"
 	"strings"
@@ -13,7 +14,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-var errShardsDown = errors.New("all shards are down")
+var (
+	errShardsDown = errors.New("all shards are down")
+	errShardDown  = errors.New("is down")
+)
 
 // placesOf is where an entry is now, and on a Ring of more than one shard that is
 // up, its heir: the place it will be in when its own dies.
@@ -50,49 +54,22 @@ func (r *Redis) placesOf(key string) (own, heir *place, err error) {
 	return own, r.placeOf(next), nil
 }
 
+// shardAt is a shard that the Ring uses at present.
+func (r *Redis) shardAt(addr string) (*redis.Client, error) {
+	for _, up := range r.ring.GetShardClients() {
+		if up.Options().Addr == addr {
+			return up, nil
+		}
+	}
+	return nil, errShardDown
+}
+
 func (r *Redis) placeOf(shard *redis.Client) *place {
 	return &place{r: r, client: shard, name: shard.Options().Addr}
 }
 
 // heirPatience is how long a slow heir may hold up an operation.
 const heirPatience = 200 * time.Millisecond
-
-// getOfTwo asks both places at once: a set needs marks of both. The value is the
-// entry's own place's, or else, while that is dead or where it came back empty,
-// the heir's.
-func (r *Redis) getOfTwo(ctx context.Context, key string, own, heir *place) (Item, error) {
-	var (
-		heirMark redisMark
-		held     bool
-		heirErr  error
-		asking   sync.WaitGroup
-	)
-	asking.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, heirPatience)
-		defer cancel()
-		heirMark, held, heirErr = heir.standing(ctx, key)
-	})
-	it, mark, err := own.get(ctx, key)
-	asking.Wait()
-	if err != nil && (!broken(err) || heirErr != nil) {
-		return Item{}, err
-	}
-	marks := ringMark{}
-	if err == nil {
-		marks[own.name] = mark
-	}
-	if it.Value == nil && held && heirErr == nil {
-		it, heirMark, heirErr = heir.get(ctx, key)
-		if err != nil && heirErr != nil {
-			return Item{}, heirErr
-		}
-	}
-	if heirErr == nil {
-		marks[heir.name] = heirMark
-	}
-	it.Mark = marks.String()
-	return it, nil
-}
 
 // setBoth stores in both places what the mark allows, and succeeds if the entry
 // can be found: a place that refuses connections is no obstacle.
@@ -102,15 +79,18 @@ func (r *Redis) setBoth(ctx context.Context, key string, it Item, own, heir *pla
 		return err
 	}
 	heirErr := errUnseen
+	ownCopy := copied{rand.Uint64(), marks.peer(own.name, "")}
 	var setting sync.WaitGroup
 	if heir != nil {
+		ownCopy.peer = marks.peer(own.name, heir.name)
+		heirCopy := copied{ownCopy.fill, marks.peer(heir.name, own.name)}
 		setting.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, heirPatience)
 			defer cancel()
-			heirErr = heir.setMarked(ctx, key, it, marks, nil)
+			heirErr = heir.setMarked(ctx, key, it, marks, heirCopy, nil)
 		})
 	}
-	ownErr := own.setMarked(ctx, key, it, marks, notice)
+	ownErr := own.setMarked(ctx, key, it, marks, ownCopy, notice)
 	setting.Wait()
 	switch {
 	case ownErr == nil && !errors.Is(heirErr, ErrFenced):
@@ -128,37 +108,79 @@ var errUnseen = errors.New("the mark is of other shards")
 
 // setMarked sets as the mark of this place says. Without one nothing can be
 // told of purges: what is there must go, as it would be older than the other copy.
-func (p *place) setMarked(ctx context.Context, key string, it Item, marks ringMark, notice []byte) error {
+func (p *place) setMarked(ctx context.Context, key string, it Item, marks ringMark, of copied, notice []byte) error {
 	mark, seen := marks[p.name]
 	switch {
 	case marks == nil:
 		mark.gen = unmarked
+	case p.settle(ctx) != nil:
+		return errUnseen
 	case !seen:
 		entry, _ := p.r.namesOf(key)
 		return errors.Join(errUnseen, p.client.Del(ctx, entry).Err())
 	}
-	return p.set(ctx, key, it, mark, notice)
+	return p.set(ctx, key, it, mark, of, notice)
 }
 
 // purgeShards purges every shard, as any may hold a copy from before the Ring
-// last changed. A shard that is down is an error: when it returns it may bring
-// back what was purged meanwhile.
-func (r *Redis) purgeShards(on func(*place) error) error {
-	shards := r.ring.GetShardClients()
-	errs := make([]error, len(shards), len(shards)+1)
-	var purging sync.WaitGroup
-	for i, shard := range shards {
-		purging.Go(func() { errs[i] = on(r.placeOf(shard)) })
+// last changed. What one misses, or has not confirmed when ctx ends, it owes.
+func (r *Redis) purgeShards(ctx context.Context, what purge) error {
+	var (
+		mu      sync.Mutex
+		pending = map[string]bool{} // guarded by mu
+		errs    []error             // guarded by mu
+		purging sync.WaitGroup
+	)
+	end := func(addr string, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		delete(pending, addr)
+		if err != nil {
+			r.debts.add(addr, what)
+			// As text: whoever repeats what met a broken connection need not repeat this.
+			errs = append(errs, fmt.Errorf("shard %s: %v: repeat the purge when it is back", addr, err)) //nolint:errorlint // see above
+		}
+	}
+	for _, addr := range r.ring.Options().Addrs {
+		pending[addr] = true
+	}
+	defer context.AfterFunc(ctx, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for addr := range pending {
+			r.debts.add(addr, what)
+		}
+	})()
+	for _, addr := range r.ring.Options().Addrs {
+		purging.Go(func() {
+			shard, err := r.shardAt(addr)
+			if err == nil {
+				err = r.placeOf(shard).apply(ctx, what)
+			}
+			end(addr, err)
+		})
 	}
 	purging.Wait()
-	if all := len(r.ring.Options().Addrs); len(shards) < all {
-		errs = append(errs, fmt.Errorf("%d of %d shards are down: repeat the purge when they are back", all-len(shards), all))
-	}
 	return errors.Join(errs...)
 }
 
 // ringMark is the marks of shards, by name; nil asks for no check.
 type ringMark map[string]redisMark
+
+// peer is what a copy at one shard is to know of the other one, or of whatever
+// other shard the Get saw.
+func (m ringMark) peer(at, other string) peerMark {
+	mark, seen := m[other]
+	for name := range m {
+		if !seen && name != at {
+			other, mark, seen = name, m[name], true
+		}
+	}
+	if !seen {
+		return peerMark{}
+	}
+	return peerMark{other, mark.gen, mark.epoch}
+}
 
 func (m ringMark) String() string {
 	parts := make([]string, 0, len(m))

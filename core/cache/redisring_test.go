@@ -2,15 +2,122 @@ package cache_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/market-intel-brain/dlm/core/cache"
 	"github.com/market-intel-brain/dlm/core/coretest"
 )
+
+// TestShardBringsNothingBack: a shard misses purges, whose errors nobody heeds,
+// and returns with what it had. Whoever reads knows nothing of the purges.
+func TestShardBringsNothingBack(t *testing.T) {
+	for _, outage := range []struct {
+		name       string
+		begin, end func(*coretest.Node) error
+	}{
+		{"killed", (*coretest.Node).Kill, (*coretest.Node).Restart},
+		{"frozen", (*coretest.Node).Freeze, (*coretest.Node).Thaw},
+	} {
+		t.Run(outage.name, func(t *testing.T) {
+			const n = 60 // keys, so that every shard owns some of each kind
+			ctx := t.Context()
+			nodes := coretest.Redis(t, 3, coretest.WithPersistence())
+			connect := func() *cache.Redis {
+				return cache.NewRedis(ringClientWith(t, nodes, redis.RingOptions{ReadTimeout: 100 * time.Millisecond, MaxRetries: -1}))
+			}
+			purger, reader := connect(), connect()
+			fill := func(key, value string, tags ...string) {
+				it, err := reader.Get(ctx, key)
+				require.NoError(t, err)
+				require.Nil(t, it.Value, key)
+				require.NoError(t, reader.Set(ctx, key, cache.Item{Value: []byte(value), TTL: time.Minute, Mark: it.Mark, Tags: tags}))
+			}
+			var keys, tags []string
+			for i := range n {
+				keys, tags = append(keys, fmt.Sprint("k", i)), append(tags, fmt.Sprint("t", i))
+				fill(keys[i], "old")
+				fill("tagged "+keys[i], "old", tags[i])
+			}
+			victim := nodes.Node(1)
+			require.NoError(t, outage.begin(victim))
+			assert.Error(t, purger.Delete(ctx, keys...))
+			assert.Error(t, purger.DeleteTags(ctx, tags...))
+			require.NoError(t, outage.end(victim))
+			back := 0 // gets that the Ring has sent to all shards again
+			require.Eventually(t, func() bool {
+				for _, key := range keys {
+					for _, key := range []string{key, "tagged " + key} {
+						it, err := reader.Get(ctx, key)
+						if assert.Nil(t, it.Value, key); err != nil {
+							return false
+						}
+						back++
+					}
+				}
+				return true
+			}, patience, time.Millisecond)
+			assert.GreaterOrEqual(t, back, 2*n)
+			for i := range n {
+				fill(keys[i], "new")
+				fill("tagged "+keys[i], "new", tags[i])
+				it, err := reader.Get(ctx, keys[i])
+				require.NoError(t, err)
+				assert.Equal(t, "new", string(it.Value))
+			}
+		})
+	}
+}
+
+// TestMissedPurgeIsRepeated: the shard that missed it is purged when it is back, so
+// that its word may be taken when the other shard of an entry goes down later.
+func TestMissedPurgeIsRepeated(t *testing.T) {
+	nodes := coretest.Redis(t, 3, coretest.WithPersistence())
+	connect := func() *cache.Redis {
+		return cache.NewRedis(ringClientWith(t, nodes, redis.RingOptions{ReadTimeout: 100 * time.Millisecond, MaxRetries: -1}))
+	}
+	purger := open[string](t, cache.Config{
+		Fresh: time.Hour, StoreTimeout: time.Second, Store: cache.NewTiered(cache.NewMemory(1<<20), connect()),
+	})
+	var keys []string
+	for i := range 60 {
+		keys = append(keys, fmt.Sprint("k", i))
+		r, err := purger.Lookup(t.Context(), keys[i], value("old"))
+		require.NoError(t, err)
+		require.True(t, r.Stored)
+	}
+	entries := func(n *coretest.Node) (found int) {
+		all, err := n.Keys("dlm:c1:")
+		require.NoError(t, err)
+		for _, key := range all {
+			if strings.Contains(key, "}:e:") {
+				found++
+			}
+		}
+		return found
+	}
+	require.NotZero(t, entries(nodes.Node(0)))
+	require.NoError(t, nodes.Node(0).Kill())
+	assert.ErrorIs(t, purger.Invalidate(t.Context(), keys...), cache.ErrStore)
+	require.NoError(t, nodes.Node(0).Restart())
+	require.NotZero(t, entries(nodes.Node(0)))
+	require.Eventually(t, func() bool { return entries(nodes.Node(0)) == 0 }, patience, 10*time.Millisecond)
+	reader := connect()
+	for _, later := range nodes.All()[1:] {
+		require.NoError(t, later.Kill())
+		for _, key := range keys {
+			it, err := reader.Get(t.Context(), "\x00"+key)
+			require.NoError(t, err)
+			assert.Nil(t, it.Value, key)
+		}
+		require.NoError(t, later.Restart())
+	}
+}
 
 // TestRingOutlivesAShard: whichever shard dies, entries are still there, fetches
 // under way are stored, and purges hold, before and after the Ring has noticed.
