@@ -1,0 +1,32 @@
+package cache
+
+import "context"
+
+// Aboard is how many callers the key's flight has: those of a test arrive when
+// they arrive, and it has to know.
+func (c *Cache[V]) Aboard(key string) int {
+	c.mu.Lock()
+	f := c.flights[key]
+	c.mu.Unlock()
+	if f == nil {
+		return 0
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.callers
+}
+
+// Announce sends a change that names a lock, and Hear calls f with the lock of
+// every change that has reached all followers of the Redis: they come in the order
+// they were sent in, and each is for all followers before the next.
+func (r *Redis) Announce(ctx context.Context, lock string) error { return r.announce(ctx, lock) }
+
+func (r *Redis) Hear(f func(lock string)) (stop func()) {
+	last := ""
+	return r.follow(func(c change) { // calls do not overlap: there is one server
+		if last != "" {
+			f(last)
+		}
+		last = c.lock
+	}, func(bool) {})
+}
