@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/market-intel-brain/dlm/core/coretest"
@@ -28,7 +29,7 @@ func coldStart(ctx context.Context, b bench) (found []section, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, nodes.Close()) }()
-	all := []*coldSeries{{name: "dlm ginlock"}, {name: "dlm core/cache"}, {name: "gin-cache"}}
+	all := []*coldSeries{{name: "dlm ginlock"}, {name: "dlm core/cache"}, {name: "gin-cache"}, {name: "go-redis/cache"}, {name: "sturdyc"}}
 	err = interleave(min(b.rounds, 3), len(all), func(i int) error { return all[i].burst(ctx, nodes) })
 	if err != nil {
 		return nil, err
@@ -87,7 +88,7 @@ func coldSection(all []*coldSeries) section {
 	for _, c := range all {
 		runs, commands, late := spreadOf(c.runs), spreadOf(c.commands), spreadOf(c.late)
 		reach := ""
-		if c.name != "gin-cache" {
+		if strings.HasPrefix(c.name, "dlm ") {
 			name := fmt.Sprintf("%d cold requests, %s: ", coldRequests, c.name)
 			reach = "runs " + s.atMost(name+"runs", runs.max, 1, "") +
 				", commands " + s.atMost(name+"commands", commands.median, 25, "") +

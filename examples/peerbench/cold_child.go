@@ -14,8 +14,10 @@ import (
 	gincache "github.com/chenyahui/gin-cache"
 	"github.com/chenyahui/gin-cache/persist"
 	"github.com/gin-gonic/gin"
+	rediscache "github.com/go-redis/cache/v9"
 	redisv8 "github.com/go-redis/redis/v8"
 	"github.com/redis/go-redis/v9"
+	"github.com/viccon/sturdyc"
 
 	"github.com/market-intel-brain/dlm/core"
 	"github.com/market-intel-brain/dlm/core/cache"
@@ -46,6 +48,7 @@ func (j *coldJob) prepare() (work, error) {
 	var t coldTarget
 	open := map[string]func(*coldTarget) error{
 		"dlm ginlock": j.openGuard, "dlm core/cache": j.openCache, "gin-cache": j.openGinCache,
+		"go-redis/cache": j.openGoRedisCache, "sturdyc": j.openSturdyc,
 	}[j.Contender]
 	if open == nil {
 		return nil, fmt.Errorf("no cache %q", j.Contender)
@@ -149,5 +152,35 @@ func (j *coldJob) openGinCache(t *coldTarget) error {
 	}
 	store := persist.NewRedisStore(redisv8.NewClient(opt))
 	j.engine(t, gincache.CacheByRequestURI(store, cachedFor))
+	return nil
+}
+
+// openGoRedisCache collapses the calls of a process, as its Once does.
+func (j *coldJob) openGoRedisCache(t *coldTarget) error {
+	opt, err := redis.ParseURL(j.URL)
+	if err != nil {
+		return err
+	}
+	c := rediscache.New(&rediscache.Options{Redis: redis.NewClient(opt), LocalCache: rediscache.NewTinyLFU(10_000, cachedFor)})
+	t.ask = func(key string) error {
+		var q quote
+		return c.Once(&rediscache.Item{Key: key, Value: &q, TTL: cachedFor, Do: func(*rediscache.Item) (any, error) {
+			j.slow(t)
+			return fetchQuote(context.Background())
+		}})
+	}
+	return nil
+}
+
+// openSturdyc collapses the calls of a process, and knows of no other.
+func (j *coldJob) openSturdyc(t *coldTarget) error {
+	c := sturdyc.New[quote](10_000, 64, cachedFor, 10)
+	t.ask = func(key string) error {
+		_, err := c.GetOrFetch(context.Background(), key, func(ctx context.Context) (quote, error) {
+			j.slow(t)
+			return fetchQuote(ctx)
+		})
+		return err
+	}
 	return nil
 }
