@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync"
 	"time"
-	"unsafe"
 
 	"github.com/market-intel-brain/dlm/core/cache"
 	"github.com/market-intel-brain/dlm/core/guard/internal/rfc9111"
@@ -15,35 +13,13 @@ import (
 // handler is what an adapter gives to Serve.
 type handler = func(http.ResponseWriter, *http.Request) error
 
-// buffers hold names of responses while they are looked up.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
-
-// hit answers from this process' memory if that takes nothing more than
-// writing.
-func (g *Guard) hit(w http.ResponseWriter, r *http.Request, n names) bool {
-	buffer := buffers.Get().(*[]byte)
-	defer buffers.Put(buffer)
-	*buffer = g.appendValueName((*buffer)[:0], n, r)
-	// The name is only compared during the call, so the bytes may be reused.
-	res, ok := g.cache.Hit(unsafe.String(unsafe.SliceData(*buffer), len(*buffer)))
-	if !ok || !res.Value.serves(r) {
-		return false
-	}
-	g.deliver(w, r, &res)
-	return true
-}
-
 // cached answers r from the store, or by next, whose response is stored if it
 // may be.
 func (g *Guard) cached(w http.ResponseWriter, r *http.Request, n names, next handler) error {
 	if reason := g.bypass(r); reason != rfc9111.OK {
 		return g.around(w, r, reason, next)
 	}
-	wishes := g.wishes(r)
-	if wishes == (rfc9111.RequestDirectives{}) && g.hit(w, r, n) {
-		return nil
-	}
-	x := &exchange{Guard: g, w: w, r: r, names: n, next: next, wishes: wishes}
+	x := &exchange{Guard: g, w: w, r: r, names: n, next: next, wishes: g.wishes(r)}
 	x.name = string(g.appendValueName(nil, n, r))
 	return x.answer()
 }

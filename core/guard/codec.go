@@ -70,10 +70,12 @@ func (c codec) Unmarshal(data []byte, v any) error {
 		header[name] = slices.Clip(values)
 	}
 	at := time.Unix(0, int64(received))
-	*target = &response{
-		status: int(status), header: header, body: slices.Clone(d.rest), variant: slices.Clone(variant),
+	resp := &response{
+		status: int(status), body: slices.Clone(d.rest), variant: slices.Clone(variant),
 		meta: c.policy.Describe(int(status), header, time.Time{}, at),
 	}
+	resp.keep(header)
+	*target = resp
 	return nil
 }
 

@@ -12,17 +12,25 @@ import (
 // deliver answers r with a response that may be stored and shared: with 304 or
 // the ranges r asks for where they apply.
 func (g *Guard) deliver(w http.ResponseWriter, r *http.Request, res *cache.Result[*response]) {
+	g.setHeader(w.Header(), res, nil)
+	g.sendShared(w, r, res.Value)
+}
+
+// setHeader puts the fields of the answer into h; see fields.addTo for room.
+func (g *Guard) setHeader(h http.Header, res *cache.Result[*response], room []string) {
 	g.outcomes.answered(res.State)
-	resp := res.Value
-	h := w.Header()
-	addHeader(h, resp.header)
-	g.addStamp(h, res)
+	room = res.Value.fields.addTo(h, room)
+	g.addStamp(h, res, room)
+}
+
+// sendShared sends what setHeader has begun.
+func (g *Guard) sendShared(w http.ResponseWriter, r *http.Request, resp *response) {
 	if resp.status != http.StatusOK {
 		g.send(w, r, resp)
 		return
 	}
 	if resp.meta.Evaluate(r.Header) == rfc9111.NotModified {
-		rfc9111.SetNotModified(h)
+		rfc9111.SetNotModified(w.Header())
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -60,8 +68,8 @@ func (g *Guard) deliverOwn(w http.ResponseWriter, r *http.Request, resp *respons
 }
 
 // addStamp says how old the response is and where it comes from. A hit differs
-// from the last one of the same second in nothing, so it allocates nothing.
-func (g *Guard) addStamp(h http.Header, res *cache.Result[*response]) {
+// from the last one of the same second in nothing, so it formats nothing.
+func (g *Guard) addStamp(h http.Header, res *cache.Result[*response], room []string) {
 	resp := res.Value
 	age := resp.meta.InitialAge + res.Age
 	ttl := resp.meta.Lifetime - age
@@ -77,12 +85,12 @@ func (g *Guard) addStamp(h http.Header, res *cache.Result[*response]) {
 		status := rfc9111.CacheStatus{Cache: g.CacheName, TTL: ttl, HasTTL: true}
 		s = &stamp{
 			age: int64(age / time.Second), ttl: int64(ttl / time.Second),
-			ageValue: []string{seconds(age)}, statusValue: []string{string(status.Append(nil))},
+			ageText: seconds(age), statusText: string(status.Append(nil)),
 		}
 		resp.stamp.Store(s)
 	}
-	h["Age"] = s.ageValue
-	h["Cache-Status"] = s.statusValue
+	room = setOne(h, "Age", s.ageText, room)
+	setOne(h, "Cache-Status", s.statusText, room)
 }
 
 // statusOf tells what the request went through.

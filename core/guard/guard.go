@@ -109,10 +109,19 @@ func (g *Guard) serve(w http.ResponseWriter, r *http.Request, next handler) erro
 	if g.Key == nil {
 		return next(w, r)
 	}
-	n, err := g.namesOf(r)
+	key, err := g.keyOf(r)
 	if err != nil {
 		return g.refuseKey(r, err)
 	}
+	if g.hit(w, r, key) {
+		return nil
+	}
+	return g.miss(w, r, key, next)
+}
+
+// miss answers what [Guard.hit] did not.
+func (g *Guard) miss(w http.ResponseWriter, r *http.Request, key string, next handler) error {
+	n := names{key: key, lock: g.lockName(r, key)}
 	if g.cache == nil {
 		return g.serialize(w, r, n.lock, next)
 	}

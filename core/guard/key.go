@@ -9,35 +9,42 @@ import (
 // ErrEmptyKey is what a request gets whose key is the empty string.
 var ErrEmptyKey = errors.New("guard: the key of the request is empty")
 
-// namesOf asks for the key of r and puts it within what Scope says.
-func (g *Guard) namesOf(r *http.Request) (names, error) {
+// keyOf asks for the key of r.
+func (g *Guard) keyOf(r *http.Request) (string, error) {
 	key, err := g.Key(r)
-	if err != nil {
-		return names{}, err
+	if err == nil && key == "" {
+		err = ErrEmptyKey
 	}
-	if key == "" {
-		return names{}, ErrEmptyKey
-	}
-	return names{key: key, lock: g.lockName(r, key)}, nil
+	return key, err
 }
 
+// lockName puts a key within what Scope says.
 func (g *Guard) lockName(r *http.Request, key string) string {
-	if g.Scope == ScopeNamespace && g.Namespace == "" {
+	var stack [192]byte
+	scope := g.appendScope(stack[:0], r)
+	if len(scope) == 0 {
 		return key
 	}
-	var stack [192]byte
-	name := appendPart(stack[:0], g.Namespace)
-	if g.Scope == ScopeRoute {
-		name = appendPart(name, methodClass(r.Method))
-		var route [96]byte
-		name = appendPart(name, string(appendRoute(route[:0], r.Pattern)))
+	return string(append(scope, key...))
+}
+
+// appendScope appends what the names of r's locks begin with.
+func (g *Guard) appendScope(dst []byte, r *http.Request) []byte {
+	if g.Scope == ScopeNamespace && g.Namespace == "" {
+		return dst
 	}
-	return string(append(name, key...))
+	dst = appendPart(dst, g.Namespace)
+	if g.Scope == ScopeRoute {
+		dst = appendPart(dst, methodClass(r.Method))
+		var route [96]byte
+		dst = appendPart(dst, appendRoute(route[:0], r.Pattern))
+	}
+	return dst
 }
 
 // appendPart writes a part so that no part can pass for its neighbour: its
 // length goes first, as in a netstring.
-func appendPart(dst []byte, part string) []byte {
+func appendPart[T string | []byte](dst []byte, part T) []byte {
 	dst = strconv.AppendInt(dst, int64(len(part)), 10)
 	dst = append(dst, ':')
 	dst = append(dst, part...)

@@ -14,11 +14,12 @@ import (
 )
 
 // response is what a handler answered. Once others may see it nothing in it
-// changes but the stamp, so it is shared without copies: whoever writes it to a
-// client assigns its slices and never writes into them.
+// changes but the stamp, so it is shared without copies. No slice of it leaves
+// the Guard: see fields.
 type response struct {
 	status int
 	header http.Header // the stored fields, private to the response
+	fields fields      // the same
 	body   []byte
 	meta   rfc9111.Stored
 
@@ -36,9 +37,9 @@ type response struct {
 // stamp is what changes from one second to the next in the answers made of a
 // response, formatted once for all of them.
 type stamp struct {
-	age, ttl    int64 // seconds
-	ageValue    []string
-	statusValue []string
+	age, ttl   int64 // seconds
+	ageText    string
+	statusText string
 }
 
 // CachePolicy implements cache.Policied.
@@ -52,9 +53,9 @@ func (r *response) CacheSize() int {
 	}
 	size := len(r.body) + len(r.variant) + 512
 	for name, values := range r.header {
-		size += len(name) + 64
+		size += len(name) + 128
 		for _, value := range values {
-			size += len(value) + 16
+			size += len(value) + 32
 		}
 	}
 	return size
@@ -87,7 +88,7 @@ func (g *Guard) judge(rec *recorded) *response {
 		resp.policy = cache.Policy{NoStore: true, HitForMiss: g.hitForMiss(rec.status)}
 		return resp
 	}
-	resp.header = rfc9111.StoredHeader(header, &meta)
+	resp.keep(rfc9111.StoredHeader(header, &meta))
 	resp.full = nil
 	resp.variant = resp.meta.Vary.AppendVariant(nil, rec.request, nil)
 	resp.policy = g.lifetimes(&meta)

@@ -20,13 +20,17 @@ type names struct {
 // client decides what others get; what is left out is left out by name, with
 // IgnoreHost and IgnoreQuery.
 func (g *Guard) appendValueName(dst []byte, n names, r *http.Request) []byte {
-	dst = appendField(dst, n.lock)
+	return g.appendTarget(appendField(dst, n.lock), r)
+}
+
+func (g *Guard) appendTarget(dst []byte, r *http.Request) []byte {
 	if !g.IgnoreHost {
 		dst = appendLowered(dst, r.Host)
 	}
-	dst = appendField(dst, r.URL.EscapedPath())
+	path := r.URL.EscapedPath()
+	dst = appendField(dst, path)
 	dst = appendField(dst, g.query(r.URL.RawQuery))
-	if !isTarget(r.RequestURI, r.URL) {
+	if !isTarget(r.RequestURI, path, r.URL.RawQuery) {
 		// A middleware took a prefix off, or rewrote the path for reasons of its own.
 		dst = appendField(dst, r.RequestURI)
 	}
@@ -40,33 +44,32 @@ func (g *Guard) appendValueName(dst []byte, n names, r *http.Request) []byte {
 }
 
 // appendField writes a field behind its length, so that none can pass for two.
-func appendField(dst []byte, s string) []byte {
+func appendField[T string | []byte](dst []byte, s T) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
 // appendLowered is for host names, which know no case (RFC 9110 §4.2.3).
 func appendLowered(dst []byte, s string) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(s)))
-	for i := range len(s) {
-		c := s[i]
+	dst = appendField(dst, s)
+	lowered := dst[len(dst)-len(s):]
+	for i, c := range lowered {
 		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
+			lowered[i] = c + 'a' - 'A'
 		}
-		dst = append(dst, c)
 	}
 	return dst
 }
 
-// isTarget reports whether uri is the origin form of u.
-func isTarget(uri string, u *url.URL) bool {
-	rest, ok := strings.CutPrefix(uri, u.EscapedPath())
+// isTarget reports whether uri is the origin form of path and query.
+func isTarget(uri, path, query string) bool {
+	rest, ok := strings.CutPrefix(uri, path)
 	if !ok {
 		return uri == "" // not a request of a server
 	}
-	if u.RawQuery == "" {
+	if query == "" {
 		return rest == "" || rest == "?"
 	}
-	return len(rest) > 0 && rest[0] == '?' && rest[1:] == u.RawQuery
+	return len(rest) > 0 && rest[0] == '?' && rest[1:] == query
 }
 
 // query is the query without the parameters of IgnoreQuery. It is otherwise

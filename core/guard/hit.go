@@ -1,0 +1,82 @@
+package guard
+
+import (
+	"net/http"
+	"sync"
+	"unsafe"
+
+	"github.com/market-intel-brain/dlm/core/guard/internal/rfc9111"
+)
+
+// scratch is what a hit needs for the moment.
+type scratch struct {
+	route route
+	name  []byte   // of the lock and, behind it, of the response
+	room  []string // for header lines; none of it was ever given away
+}
+
+var scratches = sync.Pool{New: func() any { return &scratch{name: make([]byte, 0, 512)} }}
+
+// slab is how many lines are allocated at once. What was given to a client is
+// never taken back, because nobody knows who still holds it: a slab goes when
+// the last of the responses that share it is gone.
+const slab = 768
+
+// take returns room for n lines that belongs to the caller from now on.
+func (s *scratch) take(n int) []string {
+	if len(s.room) < n {
+		s.room = make([]string, max(n, slab))
+	}
+	taken := s.room[:n:n]
+	s.room = s.room[n:]
+	return taken
+}
+
+// hit answers from this process' memory if that takes nothing more than
+// writing. A request that makes a refresh is not to be answered.
+func (g *Guard) hit(w http.ResponseWriter, r *http.Request, key string) bool {
+	if g.cache == nil || g.Fresh == 0 || !g.isPlain(r) || IsRefresh(r.Context()) {
+		return false
+	}
+	s := scratches.Get().(*scratch)
+	res, ok := g.cache.Hit(g.valueName(s, r, key))
+	if !ok || !res.Value.serves(r) {
+		scratches.Put(s)
+		return false
+	}
+	g.setHeader(w.Header(), &res, s.take(res.Value.fields.lines+stamped))
+	scratches.Put(s)
+	g.sendShared(w, r, res.Value)
+	return true
+}
+
+// isPlain reports a request that has no wishes about its answer.
+func (g *Guard) isPlain(r *http.Request) bool {
+	return g.bypass(r) == rfc9111.OK && (!g.policy.ObeyClient || g.wishes(r) == rfc9111.RequestDirectives{})
+}
+
+// valueName is what appendValueName makes, without a string of its own: it is
+// good until s is used again.
+func (g *Guard) valueName(s *scratch, r *http.Request, key string) string {
+	s.name = append(append(s.name[:0], s.route.scope(g, r)...), key...)
+	end := len(s.name)
+	s.name = g.appendTarget(appendField(s.name, s.name), r)
+	name := s.name[end:]
+	return unsafe.String(unsafe.SliceData(name), len(name))
+}
+
+// route is where the last hit was. The next one is often there too.
+type route struct {
+	guard   *Guard
+	pattern string
+	prefix  []byte // what the names of its locks begin with
+}
+
+// scope is what [Guard.appendScope] appends for r, which GET or HEAD asks for.
+func (o *route) scope(g *Guard, r *http.Request) []byte {
+	if o.guard != g || o.pattern != r.Pattern {
+		o.guard, o.pattern = g, r.Pattern
+		o.prefix = g.appendScope(o.prefix[:0], r)
+	}
+	return o.prefix
+}
