@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
 
@@ -27,16 +28,25 @@ func Wrap(g *guard.Guard, h echo.HandlerFunc) echo.HandlerFunc {
 		panic("echolock: nil echo.HandlerFunc")
 	}
 	return func(c echo.Context) error {
-		err := g.Serve(c.Response(), request(c), func(w http.ResponseWriter, r *http.Request) error {
-			return run(c, w, r, h)
-		})
-		return httpError(c, err)
+		r := request(c)
+		if g.Hit(c.Response(), r) {
+			return nil
+		}
+		return serve(g, c, r, h)
 	}
+}
+
+func serve(g *guard.Guard, c echo.Context, r *guard.Routed, h echo.HandlerFunc) error {
+	err := g.ServeRouted(c.Response(), r, func(w http.ResponseWriter, r *http.Request) error {
+		return run(c, w, r, h)
+	})
+	return httpError(c, err)
 }
 
 // KeyFunc makes a key function of one that reads the [echo.Context]. It fails
 // where no adapter of this package is on the way.
 func KeyFunc(key func(echo.Context) (string, error)) func(*http.Request) (string, error) {
+	wanted.Store(true)
 	return func(r *http.Request) (string, error) {
 		c, ok := r.Context().Value(contextKey{}).(echo.Context)
 		if !ok {
@@ -70,13 +80,20 @@ func run(c echo.Context, w http.ResponseWriter, r *http.Request, h echo.HandlerF
 
 type contextKey struct{}
 
+// wanted says that there is a key function that asks for the echo.Context. No
+// other code can.
+var wanted atomic.Bool
+
 // request is the request with its route, as the guard reads it.
-func request(c echo.Context) *http.Request {
-	r := c.Request()
-	r = guard.Routed(context.WithValue(r.Context(), contextKey{}, c), r, c.Path())
+func request(c echo.Context) *guard.Routed {
+	ctx, u := c.Request().Context(), c.Request().URL
+	if wanted.Load() {
+		ctx = context.WithValue(ctx, contextKey{}, c)
+	}
+	r := guard.NewRouted(ctx, c.Request(), c.Path())
 	values := c.ParamValues()
 	for i, name := range c.ParamNames() {
-		r.SetPathValue(name, param(r.URL, values[i]))
+		r.SetPathValue(name, param(u, values[i]))
 	}
 	return r
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/market-intel-brain/dlm/echolock"
 )
 
-func guarding(t *testing.T, cfg guard.Config) *guard.Guard {
+func guarding(t testing.TB, cfg guard.Config) *guard.Guard {
 	locks, err := core.New(core.Config{Nodes: coretest.Embedded(t, 1).URLs()})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, locks.Close()) })

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
 
@@ -24,26 +25,32 @@ func Wrap(g *guard.Guard, h gin.HandlerFunc) gin.HandlerFunc {
 		panic("ginlock: nil gin.HandlerFunc")
 	}
 	return func(c *gin.Context) {
-		ran := false
-		err := g.Serve(c.Writer, request(c), func(w http.ResponseWriter, r *http.Request) error {
-			ran = true
-			run(c, w, r, h)
-			return nil
-		})
-		if err != nil {
-			_ = c.Error(err)
-			guard.WriteRefusal(c.Writer, err)
-		}
-		if !ran {
+		r := request(c)
+		if g.Hit(c.Writer, r) || !serve(g, c, r, h) {
 			c.Writer.WriteHeaderNow()
 			c.Abort()
 		}
 	}
 }
 
+// serve reports whether h ran.
+func serve(g *guard.Guard, c *gin.Context, r *guard.Routed, h gin.HandlerFunc) (ran bool) {
+	err := g.ServeRouted(c.Writer, r, func(w http.ResponseWriter, r *http.Request) error {
+		ran = true
+		run(c, w, r, h)
+		return nil
+	})
+	if err != nil {
+		_ = c.Error(err)
+		guard.WriteRefusal(c.Writer, err)
+	}
+	return ran
+}
+
 // KeyFunc makes a key function of one that reads the [gin.Context]. It fails
 // where no adapter of this package is on the way.
 func KeyFunc(key func(*gin.Context) (string, error)) func(*http.Request) (string, error) {
+	wanted.Store(true)
 	return func(r *http.Request) (string, error) {
 		c, ok := r.Context().Value(contextKey{}).(*gin.Context)
 		if !ok {
@@ -70,9 +77,17 @@ func run(c *gin.Context, w http.ResponseWriter, r *http.Request, h gin.HandlerFu
 
 type contextKey struct{}
 
+// wanted says that there is a key function that asks for the gin.Context. No
+// other code can.
+var wanted atomic.Bool
+
 // request is the request with its route, as the guard reads it.
-func request(c *gin.Context) *http.Request {
-	r := guard.Routed(context.WithValue(c.Request.Context(), contextKey{}, c), c.Request, c.FullPath())
+func request(c *gin.Context) *guard.Routed {
+	ctx := c.Request.Context()
+	if wanted.Load() {
+		ctx = context.WithValue(ctx, contextKey{}, c)
+	}
+	r := guard.NewRouted(ctx, c.Request, c.FullPath())
 	for _, p := range c.Params {
 		r.SetPathValue(p.Key, param(c, p))
 	}

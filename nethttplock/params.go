@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-
-	"github.com/market-intel-brain/dlm/core/guard"
 )
 
 // canonical returns r with its route parameters percent-decoded once, as
@@ -23,7 +21,7 @@ func canonical(r *http.Request) *http.Request {
 	if len(names) == 0 || !strings.HasSuffix(r.URL.RawPath, path) {
 		return r
 	}
-	decoded := guard.Routed(r.Context(), r, r.Pattern)
+	decoded := r.Clone(r.Context())
 	for _, name := range names {
 		if value, err := url.PathUnescape(r.PathValue(name)); err == nil {
 			decoded.SetPathValue(name, value)

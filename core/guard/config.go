@@ -20,6 +20,9 @@ type Config struct {
 	// Key names the lock of a request. See package keyfuncs. A Key that fails, or
 	// is empty, ends the request with 400 Bad Request, or with what the error's
 	// HTTPStatus() int method says; the handler does not run.
+	//
+	// It must not keep the request: an adapter takes the route parameters off again
+	// when the response is there.
 	Key func(*http.Request) (string, error)
 
 	// Namespace keeps the keys of one application apart from those of another

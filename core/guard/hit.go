@@ -33,11 +33,18 @@ func (s *scratch) take(n int) []string {
 }
 
 // hit answers from this process' memory if that takes nothing more than
-// writing. A request that makes a refresh is not to be answered.
+// writing.
 func (g *Guard) hit(w http.ResponseWriter, r *http.Request, key string) bool {
-	if g.cache == nil || g.Fresh == 0 || !g.isPlain(r) || IsRefresh(r.Context()) {
-		return false
-	}
+	return g.mayHit(r) && g.hitKey(w, r, key)
+}
+
+// mayHit knows the requests that are not to be answered by a hit: those that
+// have wishes about their answer, and those that make a refresh.
+func (g *Guard) mayHit(r *http.Request) bool {
+	return g.cache != nil && g.Fresh > 0 && g.isPlain(r) && !IsRefresh(r.Context())
+}
+
+func (g *Guard) hitKey(w http.ResponseWriter, r *http.Request, key string) bool {
 	s := scratches.Get().(*scratch)
 	res, ok := g.cache.Hit(g.valueName(s, r, key))
 	if !ok || !res.Value.serves(r) {

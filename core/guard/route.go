@@ -1,26 +1,6 @@
 package guard
 
-import (
-	"context"
-	"net/http"
-	"strings"
-)
-
-// Routed returns a copy of r with ctx for an adapter to stamp the route parameters
-// on with SetPathValue. pattern is the route as its router writes it: /orders/:id,
-// /orders/{id} or /files/*path.
-func Routed(ctx context.Context, r *http.Request, pattern string) *http.Request {
-	var routed *http.Request
-	if r.Pattern == "" {
-		routed = r.WithContext(ctx)
-	} else {
-		// An outer ServeMux matched this request. Its values live in a slice that
-		// a shallow copy shares, and SetPathValue would write into it.
-		routed = r.Clone(ctx)
-	}
-	routed.Pattern = pattern
-	return routed
-}
+import "strings"
 
 // appendRoute appends the path of a route pattern in a form in which the
 // routers agree: no method, no host, and parameters without names. A catch-all
