@@ -99,7 +99,7 @@ func request(c *gin.Context) *guard.Routed {
 // UnescapePathValues left it as it came.
 func param(c *gin.Context, p gin.Param) string {
 	value := p.Value
-	if strings.HasSuffix(c.FullPath(), "/*"+p.Key) {
+	if isCatchAll(c.FullPath(), p.Key) {
 		value = strings.TrimPrefix(value, "/")
 	}
 	if u := c.Request.URL; !strings.Contains(u.Path, value) && strings.Contains(u.EscapedPath(), value) {
@@ -108,6 +108,12 @@ func param(c *gin.Context, p gin.Param) string {
 		}
 	}
 	return value
+}
+
+// isCatchAll reports whether the route ends in /*name.
+func isCatchAll(route, name string) bool {
+	before, ok := strings.CutSuffix(route, name)
+	return ok && strings.HasSuffix(before, "/*")
 }
 
 type errNoContext struct{}

@@ -24,9 +24,11 @@ type framework struct {
 	handler http.HandlerFunc
 }
 
+var patterns = map[string]string{"order": "/order/:order", "quote": "/quote/:quote", "other": "/other/:other", "fail": "/fail/:fail"}
+
 func (f framework) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kind, value, _ := strings.Cut(r.URL.Path[1:], "/")
-	routed := guard.NewRouted(r.Context(), r, "/"+kind+"/:"+kind)
+	routed := guard.NewRouted(r.Context(), r, patterns[kind])
 	routed.SetPathValue(kind, value)
 	if f.Hit(w, routed) {
 		return

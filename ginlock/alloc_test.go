@@ -1,0 +1,15 @@
+//go:build !race
+
+package ginlock_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/market-intel-brain/dlm/core/guard/guardtest"
+)
+
+func TestCachedHitAllocatesTheRequestAndTheKey(t *testing.T) {
+	require.LessOrEqual(t, guardtest.AllocsPerHit(t, cachedRouter(t), "/orders/42"), 2.02)
+}
