@@ -20,6 +20,7 @@ import (
 	"github.com/market-intel-brain/dlm/core"
 	"github.com/market-intel-brain/dlm/core/cache"
 	"github.com/market-intel-brain/dlm/examples/internal/redisnodes"
+	"github.com/market-intel-brain/dlm/examples/internal/web"
 )
 
 // rate is what one euro costs.
@@ -80,7 +81,8 @@ func run(ctx context.Context, listener net.Listener, lookUp func(context.Context
 	defer rates.Close()
 
 	latest := cache.Memoize(rates, func(currency string) (string, error) { return "rate_" + currency, nil }, lookUp)
-	return serve(ctx, listener, func(w http.ResponseWriter, r *http.Request) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /rates/{currency}", func(w http.ResponseWriter, r *http.Request) {
 		currency := r.PathValue("currency")
 		if !slices.Contains(currencies, currency) { // or a client could fill the cache with names it makes up
 			http.NotFound(w, r)
@@ -95,20 +97,5 @@ func run(ctx context.Context, listener net.Listener, lookUp func(context.Context
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(rate) // the client may have gone
 	})
-}
-
-func serve(ctx context.Context, listener net.Listener, rates http.HandlerFunc) error {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /rates/{currency}", rates)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-		grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		return server.Shutdown(grace)
-	}
+	return web.Serve(ctx, listener, mux)
 }

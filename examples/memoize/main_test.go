@@ -15,11 +15,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/market-intel-brain/dlm/core/coretest"
+	"github.com/market-intel-brain/dlm/examples/internal/servertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const patience = 20 * time.Second
 
 // service is what lookUp stands for, with a switch.
 type service struct {
@@ -43,103 +42,78 @@ func (s *service) awaitCall(t *testing.T) {
 	t.Helper()
 	select {
 	case <-s.asked:
-	case <-time.After(patience):
+	case <-time.After(servertest.Patience):
 		require.FailNow(t, "nobody asks the service")
 	}
 }
 
 // fleet starts two servers that know of each other by Redis alone.
-func fleet(t *testing.T, s *service, fresh time.Duration) (urls [2]string) {
+func fleet(t *testing.T, s *service, fresh time.Duration) (servers [2]*servertest.Server) {
 	t.Setenv("REDIS_NODES", strings.Join(coretest.Redis(t, 3).URLs(), ","))
-	for i := range urls {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		ctx, stop := context.WithCancel(context.Background())
-		ended := make(chan error, 1)
-		go func() { ended <- run(ctx, listener, s.lookUp, fresh) }()
-		t.Cleanup(func() {
-			http.DefaultClient.CloseIdleConnections()
-			stop()
-			require.NoError(t, <-ended)
+	for i := range servers {
+		servers[i] = servertest.Start(t, func(ctx context.Context, listener net.Listener) error {
+			return run(ctx, listener, s.lookUp, fresh)
 		})
-		urls[i] = "http://" + listener.Addr().String() + "/rates/"
 	}
-	return urls
+	return servers
 }
 
-func get(url string) (status int, price float64, err error) {
-	client := http.Client{Timeout: patience}
-	resp, err := client.Get(url)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer resp.Body.Close()
+// priceOf is 0 unless all went well.
+func priceOf(a servertest.Answer) float64 {
 	var r rate
-	if resp.StatusCode == http.StatusOK {
-		err = json.NewDecoder(resp.Body).Decode(&r)
+	if a.Err == nil && a.Status == http.StatusOK {
+		_ = json.Unmarshal(a.Body, &r)
 	}
-	return resp.StatusCode, r.Price, err
+	return r.Price
 }
 
-func requirePrice(t *testing.T, want float64, url string) {
-	t.Helper()
-	status, price, err := get(url)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, status)
-	require.Equal(t, want, price)
-}
+func price(s *servertest.Server) float64 { return priceOf(s.Do(http.MethodGet, "/rates/USD")) }
 
 func TestOneCallForTheFleet(t *testing.T) {
 	s := &service{asked: make(chan struct{}, 10), may: make(chan error, 10)}
-	urls := fleet(t, s, time.Hour)
-	const n = 50
-	prices := make(chan float64, n)
-	for i := range n {
-		go func() {
-			_, price, _ := get(urls[i%2] + "USD")
-			prices <- price
-		}()
-	}
+	servers := fleet(t, s, time.Hour)
+	const n = 25
+	here, there := servers[0].Burst(n, http.MethodGet, "/rates/USD"), servers[1].Burst(n, http.MethodGet, "/rates/USD")
 	s.awaitCall(t)
 	s.may <- nil
 	for range n {
-		require.Equal(t, 1.0, <-prices)
+		require.Equal(t, 1.0, priceOf(<-here))
+		require.Equal(t, 1.0, priceOf(<-there))
 	}
 	require.EqualValues(t, 1, s.calls.Load())
 
-	status, _, err := get(urls[0] + "XXX")
-	require.NoError(t, err)
-	require.Equal(t, http.StatusNotFound, status)
+	require.Equal(t, http.StatusNotFound, servers[0].Do(http.MethodGet, "/rates/XXX").Status)
 	require.EqualValues(t, 1, s.calls.Load())
 }
 
 func TestOldRatesMeanwhileAndInAnEmergency(t *testing.T) {
 	s := &service{asked: make(chan struct{}, 10), may: make(chan error, 10)}
-	urls := fleet(t, s, time.Millisecond)
+	servers := fleet(t, s, time.Millisecond)
 	s.may <- nil
-	requirePrice(t, 1, urls[0]+"USD")
+	require.Equal(t, 1.0, price(servers[0]))
 	s.awaitCall(t)
 
 	// The second call is under way: nobody waits for it, in neither process.
-	requireAsked(t, s, urls[1]+"USD", 1)
+	requireAsked(t, s, servers[1])
 	for i := range 20 {
-		requirePrice(t, 1, urls[i%2]+"USD")
+		require.Equal(t, 1.0, price(servers[i%2]))
 	}
 	require.EqualValues(t, 2, s.calls.Load())
 	s.may <- errors.New("down for maintenance")
 
-	// It failed, so the old rate goes on to be served until a later one works.
-	requireAsked(t, s, urls[0]+"USD", 1)
+	// It failed, so the old rate goes on to be served until a later call works.
+	requireAsked(t, s, servers[0])
 	s.may <- nil
-	require.Eventually(t, func() bool { _, price, err := get(urls[1] + "USD"); return err == nil && price == 3 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return price(servers[1]) == 3 }, servertest.Patience, time.Millisecond)
 }
 
-// requireAsked requests the old rate until the service is asked for a new one.
-func requireAsked(t *testing.T, s *service, url string, old float64) {
+// requireAsked requests the first rate until the service is asked for another.
+func requireAsked(t *testing.T, s *service, server *servertest.Server) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		requirePrice(t, old, url)
-		return len(s.asked) > 0
-	}, patience, time.Millisecond)
+	deadline := time.Now().Add(servertest.Patience)
+	for len(s.asked) == 0 {
+		require.Equal(t, 1.0, price(server))
+		require.True(t, time.Now().Before(deadline), "nobody asks the service")
+	}
 	s.awaitCall(t)
 }
