@@ -1,10 +1,11 @@
-// Package examples checks that what README.md shows is what the programs say.
+// Package examples checks that what the pages show is what the programs say.
 package examples
 
 import (
 	"encoding/json"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -21,54 +22,76 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// snippet is one block of Go in README.md.
+// page is a file of Markdown.
+type page struct {
+	name string // from the root of the module, with slashes
+	text string
+}
+
+// pages are all there are.
+func pages(t *testing.T) (found []page) {
+	root := os.DirFS("..")
+	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && name != "." && strings.HasPrefix(d.Name(), "."):
+			return fs.SkipDir
+		case strings.HasSuffix(name, ".md"):
+			text, err := fs.ReadFile(root, name)
+			found = append(found, page{name, string(text)})
+			return err
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.True(t, slices.ContainsFunc(found, func(p page) bool { return p.name == "keyfuncs/README.md" }))
+	return found
+}
+
+// snippet is one block of Go in a page.
 type snippet struct {
 	text string
 	from string // the file it quotes, said in a comment before it
-	line int
+	at   string // page and line
 }
 
 // block finds Go code with the comment before it, if there is one.
 var block = regexp.MustCompile("(?m)(?:^<!-- (\\S+\\.go) -->\n+)?^```go\n((?s:.*?))^```$")
 
-func snippets(t *testing.T, readme string) (found []snippet) {
-	for _, m := range block.FindAllStringSubmatchIndex(readme, -1) {
-		s := snippet{text: readme[m[4]:m[5]], line: strings.Count(readme[:m[4]], "\n") + 1}
+func (p page) snippets(t *testing.T) (found []snippet) {
+	for _, m := range block.FindAllStringSubmatchIndex(p.text, -1) {
+		s := snippet{text: p.text[m[4]:m[5]], at: p.name + ":" + strconv.Itoa(strings.Count(p.text[:m[4]], "\n")+1)}
 		if m[2] >= 0 {
-			s.from = readme[m[2]:m[3]]
+			s.from = p.text[m[2]:m[3]]
 		}
 		found = append(found, s)
 	}
-	require.Len(t, found, strings.Count(readme, "```go"), "a block of Go that is not understood")
-	require.NotEmpty(t, found)
+	require.Len(t, found, strings.Count(p.text, "```go"), "%s: a block of Go that is not understood", p.name)
 	return found
 }
 
-// Every block is a whole program, which is compiled here, or says which file of
-// the module it quotes, which is compiled as well.
-func TestGoInReadme(t *testing.T) {
+// Every block is a whole program, which is compiled here, or says which file it
+// quotes. Of the files that are quoted those of this module are compiled here
+// too, tests and other modules by their own tests.
+func TestGoInPages(t *testing.T) {
 	root, err := filepath.Abs("..")
 	require.NoError(t, err)
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
-	require.NoError(t, err)
-
 	overlay := struct{ Replace map[string]string }{map[string]string{}}
 	packages := map[string]bool{}
-	for i, s := range snippets(t, string(readme)) {
-		if s.from != "" {
-			quoted, err := os.ReadFile(filepath.Join(root, s.from))
-			require.NoError(t, err, "README.md:%d", s.line)
-			require.Contains(t, outdented(string(quoted)), outdented(s.text), "README.md:%d is not in %s", s.line, s.from)
-			packages["./"+filepath.ToSlash(filepath.Dir(s.from))] = true
-			continue
+	for _, p := range pages(t) {
+		for i, s := range p.snippets(t) {
+			if s.from != "" {
+				requireQuote(t, root, s)
+				if dir := filepath.Dir(s.from); !nested(root, dir) && !strings.HasSuffix(s.from, "_test.go") {
+					packages["./"+filepath.ToSlash(dir)] = true
+				}
+				continue
+			}
+			name := "readme" + strconv.Itoa(len(packages)) + "x" + strconv.Itoa(i)
+			overlay.Replace[filepath.Join(root, "examples", name, "main.go")] = program(t, s)
+			packages["./examples/"+name] = true
 		}
-		name := "readme" + strconv.Itoa(i)
-		_, err := parser.ParseFile(token.NewFileSet(), name, s.text, parser.AllErrors)
-		require.NoError(t, err, "README.md:%d is neither a program nor says which file it quotes", s.line)
-		file := filepath.Join(t.TempDir(), "main.go")
-		require.NoError(t, os.WriteFile(file, []byte(s.text), 0o600))
-		overlay.Replace[filepath.Join(root, "examples", name, "main.go")] = file
-		packages["./examples/"+name] = true
 	}
 
 	replace, err := json.Marshal(overlay)
@@ -82,6 +105,33 @@ func TestGoInReadme(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 }
 
+func requireQuote(t *testing.T, root string, s snippet) {
+	t.Helper()
+	quoted, err := os.ReadFile(filepath.Join(root, s.from))
+	require.NoError(t, err, s.at)
+	require.True(t, strings.Contains(outdented(string(quoted)), outdented(s.text)), "%s is not in %s", s.at, s.from)
+}
+
+// program writes a snippet that is one into a file.
+func program(t *testing.T, s snippet) (file string) {
+	t.Helper()
+	_, err := parser.ParseFile(token.NewFileSet(), s.at, s.text, parser.AllErrors)
+	require.NoError(t, err, "%s is neither a program nor says which file it quotes", s.at)
+	file = filepath.Join(t.TempDir(), "main.go")
+	require.NoError(t, os.WriteFile(file, []byte(s.text), 0o600))
+	return file
+}
+
+// nested reports whether a directory is of another module below the root.
+func nested(root, dir string) bool {
+	for ; dir != "."; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(root, dir, "go.mod")); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // outdented is code without the indentation that a quote may lose.
 func outdented(code string) string {
 	lines := strings.Split(strings.TrimSpace(code), "\n")
@@ -91,19 +141,87 @@ func outdented(code string) string {
 	return strings.Join(lines, "\n")
 }
 
-// Every file, package and make target that README.md names is there.
-func TestLinksInReadme(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
-	require.NoError(t, err)
-	links := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(string(readme), -1)
-	require.NotEmpty(t, links)
-	for _, link := range links {
-		_, err := os.Stat(filepath.Join("..", link[1]))
-		require.NoError(t, err)
-	}
+var (
+	link   = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	target = regexp.MustCompile("`make (\\w+)")
+)
+
+// Every file, package and make target that a page names is there.
+func TestLinksInPages(t *testing.T) {
 	makefile, err := os.ReadFile("../Makefile")
 	require.NoError(t, err)
-	for _, target := range regexp.MustCompile("`make (\\w+)").FindAllStringSubmatch(string(readme), -1) {
-		require.Contains(t, string(makefile), "\n"+target[1]+":", "make %s", target[1])
+	links := 0
+	for _, p := range pages(t) {
+		for _, l := range link.FindAllStringSubmatch(p.text, -1) {
+			_, err := os.Stat(filepath.Join("..", filepath.Dir(p.name), l[1]))
+			require.NoError(t, err, p.name)
+			links++
+		}
+		for _, named := range target.FindAllStringSubmatch(p.text, -1) {
+			require.Contains(t, string(makefile), "\n"+named[1]+":", "%s: make %s", p.name, named[1])
+		}
+	}
+	require.NotZero(t, links)
+}
+
+// anchor is what a heading of README.md is linked by.
+func anchor(heading string) string {
+	return strings.ReplaceAll(regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
+}
+
+func TestAnchorsInReadme(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	anchors := map[string]bool{}
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(string(readme), -1) {
+		anchors[anchor(heading[1])] = true
+	}
+	for _, l := range regexp.MustCompile(`\]\(#([^)]+)\)`).FindAllStringSubmatch(string(readme), -1) {
+		require.True(t, anchors[l[1]], "#%s", l[1])
+	}
+}
+
+// Every direct dependency has its row in README.md, with a reason, and every row
+// is of a dependency.
+func TestDependenciesInReadme(t *testing.T) {
+	edit := exec.Command("go", "mod", "edit", "-json")
+	edit.Dir = ".."
+	out, err := edit.Output()
+	require.NoError(t, err)
+	var mod struct {
+		Require []struct {
+			Path     string
+			Indirect bool
+		}
+	}
+	require.NoError(t, json.Unmarshal(out, &mod))
+	direct := map[string]bool{}
+	for _, r := range mod.Require {
+		if !r.Indirect {
+			direct[r.Path] = true
+		}
+	}
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(readme), "\n## Dependencies\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n## ")
+	explained := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| (`.+`) \\| (\\S.*) \\|$").FindAllStringSubmatch(table, -1) {
+		for name := range strings.SplitSeq(row[1], ", ") {
+			explained[strings.Trim(name, "`")] = true
+		}
+	}
+	require.Equal(t, direct, explained)
+}
+
+// Every program is in README.md's list of them.
+func TestExamplesInReadme(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	programs, err := filepath.Glob("*/main.go")
+	require.NoError(t, err)
+	for _, main := range programs {
+		require.Contains(t, string(readme), "](examples/"+filepath.ToSlash(filepath.Dir(main))+")")
 	}
 }

@@ -4,8 +4,9 @@ package snippets
 
 import (
 	"context"
-	"database/sql"
 	"errors"
+	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -37,35 +38,6 @@ func attitudes(locks *core.Manager) [3]guard.Config {
 		Stale: time.Minute,
 	}
 	return [3]guard.Config{serialize, serializeOrLast, cached}
-}
-
-// keys are of one thing each.
-func keys() []keyfuncs.Func {
-	return []keyfuncs.Func{
-		keyfuncs.MustTemplate("order_<id>"),                          // order_42
-		keyfuncs.MustTemplate("quote_<symbol|lower>_<query:page>"),   // quote_sap_2
-		keyfuncs.MustTemplate("<context:tenant>:invoice_<json:/id>"), // acme:invoice_7
-	}
-}
-
-//lint:ignore U1000 used by fencedWrite
-var errOutrun = errors.New("a later holder of the lock has written already")
-
-// fencedWrite writes under a lock that may have been lost without our knowing.
-//
-//lint:ignore U1000 shown in the README
-func fencedWrite(ctx context.Context, db *sql.DB, order string) error {
-	lock, _ := core.FromContext(ctx)
-	result, err := db.ExecContext(ctx,
-		`UPDATE orders SET paid = paid + 1, token = ? WHERE id = ? AND token <= ?`,
-		lock.FencingToken(), order, lock.FencingToken())
-	if err != nil {
-		return err
-	}
-	if rows, err := result.RowsAffected(); err != nil || rows == 1 {
-		return err
-	}
-	return errOutrun
 }
 
 func newManager() (*core.Manager, error) {
@@ -147,4 +119,67 @@ func asked(ctx context.Context, locks *core.Manager) (locked bool, info core.Loc
 	stats = locks.Stats()
 	_, err3 := locks.Health(ctx)
 	return locked, info, stats, errors.Join(err1, err2, err3)
+}
+
+// degraded never fails for want of a lock: it takes the value that another
+// process makes, an old one, or makes one itself as a last resort.
+func degraded(locks *core.Manager, store cache.Store) (*cache.Cache[Profile], error) {
+	return cache.New[Profile](cache.Config{
+		Namespace:     "profiles",
+		Locks:         locks,
+		Store:         store,
+		Fresh:         30 * time.Second,
+		Stale:         5 * time.Minute, // stale_ttl
+		Wait:          2 * time.Second, // timeout
+		DirectFetch:   true,            // when the wait is over: without the lock, and nothing is stored
+		OnLockFailure: cache.FailOpen,  // when Redis is down: once per process
+	})
+}
+
+// fallback is what to do for want of a lock where nothing is cached.
+func fallback(ctx context.Context, locks *core.Manager, operation, instead func(context.Context) error) error {
+	err := locks.Do(ctx, "operation", operation, core.WithWait(5*time.Second))
+	if errors.Is(err, core.ErrTimeout) {
+		return instead(ctx)
+	}
+	return err
+}
+
+// lastKnown tells an old value from a new one.
+func lastKnown(ctx context.Context, profiles *cache.Cache[Profile], fetch func(context.Context) (Profile, error)) (Profile, error) {
+	result, err := profiles.Lookup(ctx, "user_profile_123", fetch)
+	if err == nil && result.State == cache.Stale && result.Age > time.Minute {
+		return Profile{}, errTooOld // is_stale_acceptable
+	}
+	return result.Value, err
+}
+
+var errTooOld = errors.New("too old")
+
+// healthy is a health check that says what is wrong.
+func healthy(ctx context.Context, locks *core.Manager) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_, err := locks.Health(ctx) // names every node that does not answer
+	return err
+}
+
+// probes are the same for an orchestrator.
+func probes(mux *http.ServeMux, locks *core.Manager) {
+	mux.Handle("GET /healthz", guard.HealthHandler(locks))
+	mux.Handle("GET /readyz", guard.ReadinessHandler(locks))
+}
+
+// monitor logs what becomes of locks until ctx ends.
+func monitor(ctx context.Context, locks *core.Manager, every time.Duration) {
+	for tick := time.NewTicker(every); ; {
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		case <-tick.C:
+			s := locks.Stats()
+			slog.Info("locks", "held", s.Held, "waiting", s.Waiting, "refused", s.Refused, "lost", s.Lost, "quorum", s.Quorum)
+		}
+	}
 }
