@@ -158,9 +158,12 @@ var errTooOld = errors.New("too old")
 
 // healthy is a health check that says what is wrong.
 func healthy(ctx context.Context, locks *core.Manager) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	_, err := locks.Health(ctx) // names every node that does not answer
+	health, err := locks.Health(ctx) // within NodeTimeout; an error when too few nodes can vote
+	for _, node := range health.Nodes {
+		if node.Err != nil {
+			slog.Warn("lock node", "node", node.Node, "error", node.Err)
+		}
+	}
 	return err
 }
 

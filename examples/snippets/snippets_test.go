@@ -27,7 +27,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func manager(t *testing.T) *core.Manager {
-	locks, err := core.New(core.Config{Nodes: coretest.Embedded(t, 3).URLs()})
+	locks, err := core.New(core.Config{Nodes: coretest.Embedded(t, 3).URLs(), NodeTimeout: 10 * time.Second})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, locks.Close()) })
 	return locks
