@@ -20,6 +20,7 @@ type Guard struct {
 
 	store    cache.Store // of both; nil without them
 	outcomes outcomes
+	mistakes mistakes
 
 	closing func() error // of the default store
 	closed  sync.Once

@@ -1,10 +1,8 @@
 package guard
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -104,9 +102,4 @@ func (g *Guard) contended(w http.ResponseWriter, r *http.Request, refusal *Refus
 func unavailable(err error) bool {
 	outage := errors.Is(err, core.ErrNoQuorum) || errors.Is(err, core.ErrClosed)
 	return outage && !errors.Is(err, core.ErrNotAcquired)
-}
-
-func (g *Guard) logMistake(r *http.Request, err error) {
-	g.Logger.LogAttrs(context.WithoutCancel(r.Context()), slog.LevelError, "dlm: request refused: mistake in the program",
-		slog.String("method", r.Method), slog.String("route", r.Pattern), slog.Any("error", err))
 }
