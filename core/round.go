@@ -226,13 +226,16 @@ func (r *round) count(index int, v vote) {
 // decided reports whether the answers still to come change neither the outcome
 // nor what a lost round was lost to. mu is held.
 //
-//	won, or everybody has answered                 decided
-//	refused, or failed, by more than a minority    decided: contention, or an outage
-//	lost to both together                          the others tell which it was
+//	won, or everybody has answered     decided
+//	refused by more than a minority    decided: contention
+//	failed by more than a minority     decided once somebody has refused: both. Before that the
+//	                                   others tell whether somebody has the lock, as they must:
+//	                                   who takes contention for an outage may go on without a lock
+//	lost to both together              the others tell which it was
 func (r *round) decided() bool {
 	minority := len(r.votes) - quorumOf(len(r.votes))
 	return r.pending == 0 || decide(len(r.votes), r.yes, r.no) == won ||
-		r.refusals > minority || r.no-r.refusals > minority
+		r.refusals > minority || r.refusals > 0 && r.no-r.refusals > minority
 }
 
 // late hands what a successful round learns after its end to its lease. What a
