@@ -10,7 +10,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SOAK ?= 1m
 FUZZTIME ?= 30s
 TESTTIMEOUT ?= 8m
-# What make bench hands on; -h lists it.
+# What make bench and make demo hand on; -h lists it.
 ARGS ?=
 
 # Modules of their own below this one; ./... does not reach them.
@@ -21,8 +21,8 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## a fleet, a burst, a dead node: the whole thing in 30 seconds (REDIS_NODES=url,url,url for your own)
-	@go run ./examples/demo
+demo: ## a fleet, a burst, a dead node: the whole thing in 30 seconds (REDIS_NODES=url,url,url for your own; BROWSER=1 goes on in a browser)
+	@go run ./examples/demo $(if $(BROWSER),-browser) $(ARGS)
 
 .PHONY: test
 test: format lint tools ## format, vet, lint, and all tests with the race detector against real and embedded Redis

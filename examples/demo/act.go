@@ -46,14 +46,13 @@ func (a act) id(number, i int) string {
 var stamp = strconv.FormatInt(time.Now().UnixNano(), 36)
 
 // play sends the burst of an act to the processes in turn and gathers what
-// clients and witness saw.
-func (f *fleet) play(ctx context.Context, number int, a act, kill func() error, screen *screen) (outcome, error) {
+// clients and witness saw. show is told how many were answered.
+func (f *fleet) play(ctx context.Context, number int, a act, kill func() error, show func(n int)) (outcome, error) {
 	before, err := f.waits(ctx)
 	if err != nil {
 		return outcome{}, err
 	}
 	f.witness.take()
-	bar := screen.bar(a)
 	began := time.Now()
 	b := &burst{
 		requests: a.requests, atOnce: concurrency,
@@ -62,7 +61,7 @@ func (f *fleet) play(ctx context.Context, number int, a act, kill func() error, 
 			return f.request(ctx, a.method, url)
 		},
 		answered: func(n int) error {
-			bar.show(n)
+			show(n)
 			if a.kill && n == a.requests/2 {
 				return kill()
 			}
@@ -80,7 +79,5 @@ func (f *fleet) play(ctx context.Context, number int, a act, kill func() error, 
 	if err != nil {
 		return outcome{}, err
 	}
-	o := outcome{act: a, took: time.Since(began), records: f.witness.take(), queued: after - before, replies: replies}
-	bar.done(o)
-	return o, nil
+	return outcome{act: a, took: time.Since(began), records: f.witness.take(), queued: after - before, replies: replies}, nil
 }

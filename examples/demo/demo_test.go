@@ -19,7 +19,7 @@ func TestDemoKeepsItsPromises(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("REDIS_NODES", given())
 			var out bytes.Buffer
-			require.NoError(t, demo(context.Background(), &screen{out: &out}), out.String())
+			require.NoError(t, demo(context.Background(), &screen{out: &out}, options{}), out.String())
 			for _, a := range acts {
 				require.Contains(t, out.String(), a.label())
 			}
@@ -43,7 +43,7 @@ func TestNodesThatCannotBeCutAreRefused(t *testing.T) {
 		"rediss://a:1,rediss://b:2,unix:///c": "at least one must be a redis:// URL",
 	} {
 		t.Setenv("REDIS_NODES", given)
-		_, err := openNodes()
+		_, err := openNodes(t.Context(), false)
 		require.ErrorContains(t, err, cause)
 	}
 }

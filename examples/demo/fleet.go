@@ -7,21 +7,28 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
 // fleet is the server processes, the witness of what they do, and a client.
 type fleet struct {
-	witness   *witness
-	processes []*process
-	client    *http.Client
+	witness *witness
+	client  *http.Client
+	program string
+	nodes   []string
+
+	mu        sync.Mutex
+	processes []*process // one for each framework, in order. Replaced with mu held
+	started   int        // guarded by mu
 }
 
 // startFleet starts a server process for each framework.
 func startFleet(ctx context.Context, nodes []string) (_ *fleet, err error) {
-	f := &fleet{client: &http.Client{
+	f := &fleet{nodes: nodes, client: &http.Client{
 		Timeout:   patience,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 100},
 	}}
@@ -33,12 +40,11 @@ func startFleet(ctx context.Context, nodes []string) (_ *fleet, err error) {
 	if f.witness, err = startWitness(); err != nil {
 		return nil, err
 	}
-	program, err := os.Executable()
-	if err != nil {
+	if f.program, err = os.Executable(); err != nil {
 		return nil, err
 	}
 	for _, framework := range frameworks {
-		p, err := startProcess(program, order{framework, nodes, f.witness.url})
+		p, err := f.launch(framework)
 		if err != nil {
 			return nil, err
 		}
@@ -52,15 +58,58 @@ func startFleet(ctx context.Context, nodes []string) (_ *fleet, err error) {
 	return f, nil
 }
 
+// launch starts a server that nobody knows yet.
+func (f *fleet) launch(framework string) (*process, error) {
+	f.mu.Lock()
+	f.started++
+	id := fmt.Sprintf("%s#%d", framework, f.started)
+	f.mu.Unlock()
+	return startProcess(f.program, order{Framework: framework, ID: id, Nodes: f.nodes, Witness: f.witness.url})
+}
+
+// all lists the processes, dead ones too.
+func (f *fleet) all() []*process {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.processes)
+}
+
+// kill ends the i-th process in the midst of what it does.
+func (f *fleet) kill(i int) {
+	p := f.all()[i]
+	p.kill()
+	f.witness.bury(p.id)
+}
+
+// revive starts the i-th process anew if it is dead.
+func (f *fleet) revive(ctx context.Context, i int) error {
+	old := f.all()[i]
+	if old.alive() {
+		return nil
+	}
+	p, err := f.launch(old.framework)
+	if err != nil {
+		return err
+	}
+	if err := p.awaitURL(ctx); err != nil {
+		p.hangUp()
+		return errors.Join(err, p.wait())
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.processes[i] = p
+	return nil
+}
+
 func (f *fleet) String() string { return strings.Join(frameworks, ", ") }
 
 // Close ends the processes and waits for them.
 func (f *fleet) Close() error {
 	var errs []error
-	for _, p := range f.processes {
+	for _, p := range f.all() {
 		p.hangUp()
 	}
-	for _, p := range f.processes {
+	for _, p := range f.all() {
 		errs = append(errs, p.wait())
 	}
 	f.client.CloseIdleConnections()
@@ -73,7 +122,7 @@ func (f *fleet) Close() error {
 // logs is what the processes wrote.
 func (f *fleet) logs() string {
 	var b strings.Builder
-	for _, p := range f.processes {
+	for _, p := range f.all() {
 		if text := p.log.String(); text != "" {
 			fmt.Fprintf(&b, "--- %s\n%s", p.framework, text)
 		}
@@ -83,7 +132,7 @@ func (f *fleet) logs() string {
 
 // waits adds up the requests that have queued for a lock so far.
 func (f *fleet) waits(ctx context.Context) (sum int, err error) {
-	for _, p := range f.processes {
+	for _, p := range f.all() {
 		body, _, err := f.do(ctx, http.MethodGet, p.url+waitsPath)
 		if err != nil {
 			return 0, err
@@ -97,11 +146,15 @@ func (f *fleet) waits(ctx context.Context) (sum int, err error) {
 	return sum, nil
 }
 
-// do sends one request and reads its answer.
-func (f *fleet) do(ctx context.Context, method, url string) (body string, resp *http.Response, err error) {
+// do sends one request, with header fields and their values in turn, and reads
+// its answer.
+func (f *fleet) do(ctx context.Context, method, url string, fields ...string) (body string, resp *http.Response, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		return "", nil, err
+	}
+	for i := 0; i < len(fields); i += 2 {
+		req.Header.Set(fields[i], fields[i+1])
 	}
 	if resp, err = f.client.Do(req); err != nil {
 		return "", nil, err

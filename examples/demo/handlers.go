@@ -59,6 +59,7 @@ func ginHandler(s *service) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
 	router.GET(waitsPath, gin.WrapF(s.serveWaits))
+	router.GET(debugPath, gin.WrapH(s.debug))
 	for _, r := range s.routes() {
 		handler := func(c *gin.Context) {
 			status, text := s.answer(c.Request, c.Param("id"), r.takes)
@@ -75,6 +76,7 @@ func ginHandler(s *service) http.Handler {
 func echoHandler(s *service) http.Handler {
 	router := echo.New()
 	router.GET(waitsPath, echo.WrapHandler(http.HandlerFunc(s.serveWaits)))
+	router.GET(debugPath, echo.WrapHandler(s.debug))
 	for _, r := range s.routes() {
 		handler := func(c echo.Context) error { return c.String(s.answer(c.Request(), c.Param("id"), r.takes)) }
 		if r.guard != nil {
@@ -88,6 +90,7 @@ func echoHandler(s *service) http.Handler {
 func stdHandler(s *service) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+waitsPath, s.serveWaits)
+	mux.Handle("GET "+debugPath, s.debug)
 	for _, r := range s.routes() {
 		var handler http.Handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			status, text := s.answer(req, req.PathValue("id"), r.takes)
@@ -101,6 +104,9 @@ func stdHandler(s *service) http.Handler {
 	}
 	return mux
 }
+
+// debugPath is where a process shows what it holds and waits for.
+const debugPath = "/debug/dlm"
 
 // waitsPath tells how many requests of a process have queued for a lock so far.
 const waitsPath = "/waits"

@@ -5,14 +5,21 @@
 //
 //	go run ./examples/demo
 //	REDIS_NODES=redis://a:6379,redis://b:6379,redis://c:6379 go run ./examples/demo
+//	go run ./examples/demo -browser
 //
-// Without REDIS_NODES the nodes are embedded. The exit status is 0 if every
-// promise was kept, 1 if one was broken or the demo could not be run.
+// Without REDIS_NODES the nodes are embedded; with -real they are redis-server
+// processes. The exit status is 0 if every promise was kept, 1 if one was broken
+// or the demo could not be run.
+//
+// It also shows itself in a browser, at the address it says. With -browser it
+// goes on after the bursts, until it is interrupted: the fleet is under load while
+// the page is open, and its buttons kill, freeze and restart nodes and servers.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -21,18 +28,26 @@ import (
 	"time"
 )
 
-// limit is how long the whole demo may take.
+// limit is how long the bursts may take, and all that is waited for.
 const limit = 28 * time.Second
+
+// options are those of the command line.
+type options struct {
+	browser bool // goes on after the bursts
+	real    bool // redis-server processes instead of embedded nodes
+}
 
 func main() {
 	if os.Getenv(roleVariable) != "" {
 		exit(serve(os.Stdin, os.Stdout))
 	}
+	var o options
+	flag.BoolVar(&o.browser, "browser", false, "go on in the browser until interrupted")
+	flag.BoolVar(&o.real, "real", false, "run redis-server processes instead of embedded nodes")
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done within %v: this machine is too busy", limit))
-	defer cancel()
-	exit(demo(ctx, newScreen(os.Stdout)))
+	exit(demo(ctx, newScreen(os.Stdout), o))
 }
 
 func exit(err error) {
@@ -43,9 +58,10 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-// demo plays every act and shows what came of it.
-func demo(ctx context.Context, screen *screen) (err error) {
-	nodes, err := openNodes()
+// demo plays every act, shows what came of it, and goes on in the browser if it
+// is to.
+func demo(ctx context.Context, screen *screen, o options) (err error) {
+	nodes, err := openNodes(ctx, o.real)
 	if err != nil {
 		return err
 	}
@@ -55,15 +71,44 @@ func demo(ctx context.Context, screen *screen) (err error) {
 		return err
 	}
 	defer closing(&err, fleet)
+	view, err := openView(fleet, nodes, o.browser)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, view)
 	screen.say("%s; one server process each of %s", nodes, fleet)
+	screen.say("in a browser: %s", view.url)
 
+	if err := perform(ctx, fleet, nodes, view, screen); err != nil {
+		return err
+	}
+	if !o.browser {
+		return nil
+	}
+	if err := nodes.heal(); err != nil {
+		return err
+	}
+	screen.say("The fleet goes on at %s until you press Ctrl-C.", view.url)
+	return view.stay(ctx)
+}
+
+// perform plays the acts.
+func perform(ctx context.Context, fleet *fleet, nodes *nodes, view *view, screen *screen) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done within %v: this machine is too busy", limit))
+	defer cancel()
 	var outcomes []outcome
 	var broken []error
 	for number, act := range acts {
-		o, err := fleet.play(ctx, number, act, nodes.kill, screen)
+		bar := screen.bar(act)
+		o, err := fleet.play(ctx, number, act, nodes.kill, func(n int) {
+			bar.show(n)
+			view.played(number, float64(n)/float64(act.requests), nil)
+		})
 		if err != nil {
 			return fmt.Errorf("%s: %w", act.title, err)
 		}
+		bar.done(o)
+		view.played(number, 1, &o)
 		outcomes = append(outcomes, o)
 		broken = append(broken, o.broken()...)
 	}

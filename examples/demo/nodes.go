@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,31 +13,48 @@ import (
 	"github.com/market-intel-brain/dlm/examples/internal/redisnodes"
 )
 
-const embeddedNodes = 5
+// ownNodes is how many there are when none are given.
+const ownNodes = 5
 
 // nodes are what the fleet locks on. One of them can be made to die.
 type nodes struct {
 	io.Closer
-	urls []string
-	text string
-	kill func() error // once
+	urls    []string
+	text    string
+	members []*member
+	kill    func() error
+	heal    func() error // what kill has done
 }
 
 func (n *nodes) String() string { return n.text }
 
-func openNodes() (*nodes, error) {
+// openNodes takes the nodes of REDIS_NODES, or starts some: redis-server
+// processes, or embedded ones.
+func openNodes(ctx context.Context, real bool) (*nodes, error) {
 	if urls := redisnodes.FromEnv(); len(urls) > 0 {
 		return givenNodes(urls)
 	}
-	embedded, err := coretest.StartEmbedded(embeddedNodes)
+	if real {
+		servers, err := coretest.Start(ctx, ownNodes)
+		if err != nil {
+			return nil, err
+		}
+		return startedNodes(servers, servers.URLs(), ownMembers(servers.All()), "redis-server processes"), nil
+	}
+	embedded, err := coretest.StartEmbedded(ownNodes)
 	if err != nil {
 		return nil, err
 	}
-	victim := embedded.Node(0)
+	return startedNodes(embedded, embedded.URLs(), ownMembers(embedded.All()), "embedded Redis nodes"), nil
+}
+
+func startedNodes(c io.Closer, urls []string, members []*member, what string) *nodes {
+	victim := members[0]
 	return &nodes{
-		Closer: embedded, urls: embedded.URLs(), kill: victim.Kill,
-		text: fmt.Sprintf("%d embedded Redis nodes", embeddedNodes),
-	}, nil
+		Closer: c, urls: urls, members: members, text: fmt.Sprintf("%d %s", len(urls), what),
+		kill: func() error { return victim.do("kill") },
+		heal: func() error { return victim.do("restart") },
+	}
 }
 
 // givenNodes are not the demo's to kill. A proxy stands before one of them and
@@ -58,11 +76,12 @@ func givenNodes(urls []string) (*nodes, error) {
 		}
 		urls[i] = proxy.URL()
 		return &nodes{
-			Closer: proxy, urls: urls, text: fmt.Sprintf("%d Redis nodes from REDIS_NODES", len(urls)),
+			Closer: proxy, urls: urls, members: givenMembers(urls), text: fmt.Sprintf("%d Redis nodes from REDIS_NODES", len(urls)),
 			kill: func() error {
 				defer proxy.Reset()
 				return proxy.Refuse()
 			},
+			heal: proxy.Accept,
 		}, nil
 	}
 	return nil, errors.New("REDIS_NODES: at least one must be a redis:// URL, whose connections the demo can cut")

@@ -11,23 +11,31 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // process is one server process: this program once more, in another role.
 type process struct {
 	framework string
+	id        string // unlike that of any other, of the same framework too
 	url       string
 	cmd       *exec.Cmd
 	orders    io.WriteCloser // its end ends the process
 	said      chan string    // the line with its URL, or closed without one
+	ended     chan struct{}  // closed when the process is gone
+	err       error          // how it ended; set before ended closes
+	killed    atomic.Bool    // by us
 	log       tail
 }
 
 // startProcess starts a server that ends with this program, whatever ends that:
 // its standard input then ends.
 func startProcess(program string, o order) (*process, error) {
-	p := &process{framework: o.Framework, cmd: exec.Command(program), said: make(chan string, 1)}
+	p := &process{
+		framework: o.Framework, id: o.ID, cmd: exec.Command(program),
+		said: make(chan string, 1), ended: make(chan struct{}),
+	}
 	p.cmd.Env = append(os.Environ(), roleVariable+"=1")
 	p.cmd.Stderr = &p.log
 	var err error
@@ -41,17 +49,22 @@ func startProcess(program string, o order) (*process, error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	go func() {
-		defer close(p.said)
-		if line, err := bufio.NewReader(out).ReadString('\n'); err == nil {
-			p.said <- strings.TrimSpace(line)
-		}
-	}()
+	go p.attend(out)
 	if err := json.NewEncoder(p.orders).Encode(o); err != nil {
 		p.hangUp()
 		return nil, errors.Join(err, p.wait())
 	}
 	return p, nil
+}
+
+// attend ends with the process.
+func (p *process) attend(out io.Reader) {
+	if line, err := bufio.NewReader(out).ReadString('\n'); err == nil {
+		p.said <- strings.TrimSpace(line)
+	}
+	close(p.said)
+	p.err = p.cmd.Wait() // closes the pipe, so not before it was read
+	close(p.ended)
 }
 
 // awaitURL returns when the server listens.
@@ -70,13 +83,29 @@ func (p *process) awaitURL(ctx context.Context) error {
 
 func (p *process) hangUp() { _ = p.orders.Close() }
 
+// kill ends the process as kill -9 does, and returns when it is gone.
+func (p *process) kill() {
+	p.killed.Store(true)
+	_ = p.cmd.Process.Kill()
+	<-p.ended
+}
+
+func (p *process) alive() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
 // wait returns when the process has ended, by itself or killed.
 func (p *process) wait() error {
 	killer := time.AfterFunc(farewell, func() { _ = p.cmd.Process.Kill() })
 	defer killer.Stop()
-	<-p.said // Wait must not close the pipe before it was read
-	if err := p.cmd.Wait(); err != nil {
-		return fmt.Errorf("the %s server: %w: %s", p.framework, err, &p.log)
+	<-p.ended
+	if p.err != nil && !p.killed.Load() {
+		return fmt.Errorf("the %s server: %w: %s", p.framework, p.err, &p.log)
 	}
 	return nil
 }

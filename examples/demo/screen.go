@@ -80,6 +80,9 @@ var columns = []struct {
 	{"p99", func(o *outcome) string { return milliseconds(o.quantile(99)) }},
 }
 
+// titles are the columns that name the act.
+const titles = 2
+
 const legend = `
 requests  sent to all processes in turn     runs     of the handler, seen by the witness
 at once   most runs for one key at a time   lost     runs overwritten by another one
@@ -106,7 +109,7 @@ func (s *screen) table(outcomes []outcome) {
 	for _, row := range rows {
 		var line strings.Builder
 		for c, cell := range row {
-			if c < 2 {
+			if c < titles {
 				fmt.Fprintf(&line, "%-*s  ", width[c], cell)
 			} else {
 				fmt.Fprintf(&line, "%*s  ", width[c], cell)

@@ -33,6 +33,7 @@ const prefix = "dlm-demo"
 // standard input. Passwords in URLs would be seen by others in its arguments.
 type order struct {
 	Framework string
+	ID        string
 	Nodes     []string
 	Witness   string
 }
@@ -76,6 +77,7 @@ type service struct {
 	testimony
 	waits waits
 	locks *core.Manager
+	debug http.Handler
 
 	pay     *guard.Guard // one at a time; the others wait
 	try     *guard.Guard // one at a time; the others are refused
@@ -84,11 +86,12 @@ type service struct {
 }
 
 func newService(o order) (*service, error) {
-	s := &service{testimony: testimony{o.Witness, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}}
+	s := &service{testimony: testimony{o.Witness, o.ID, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}}
+	events := guard.NewEventLog(0)
 	var err error
 	s.locks, err = core.New(core.Config{
 		Nodes: o.Nodes, Prefix: prefix, TTL: 10 * time.Second, Wait: patience,
-		Observer: &s.waits, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Observer: core.MultiObserver(&s.waits, events), Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {
 		return nil, err
@@ -109,6 +112,8 @@ func newService(o order) (*service, error) {
 			return nil, errors.Join(err, s.Close())
 		}
 	}
+	s.debug = guard.DebugHandler(s.locks, guard.DebugEvents(events),
+		guard.DebugCache("quotes", s.quotes.Stats, s.quotes.Usage), guard.DebugCache("reports", s.reports.Stats, s.reports.Usage))
 	return s, nil
 }
 

@@ -70,7 +70,7 @@ func openSpine(t *testing.T, n, victim int) *spine {
 // hundred sends the requests and gathers what clients and witness saw.
 func (s *spine) hundred(method, path string) outcome {
 	if s.duringRun {
-		s.fleet.witness.entered = s.kill
+		s.fleet.witness.watch(func(sighting) { s.kill() })
 	}
 	b := &burst{
 		requests: 100, atOnce: 100,

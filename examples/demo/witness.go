@@ -19,18 +19,33 @@ type witness struct {
 	server *http.Server
 	url    string
 
-	entered func() // if not nil, called as a handler begins
-
 	mu      sync.Mutex
+	saw     func(sighting)     // guarded by mu; nil, or told of all there is to see
 	records map[string]*record // by key. Guarded by mu
+	dead    map[string]bool    // processes that were killed. Guarded by mu
+}
+
+// sighting is the begin or the end of a run.
+type sighting struct {
+	key       string
+	began     bool
+	overlaps  bool // it begins beside another one of the key
+	overwrote bool // it ends, and what another one wrote is lost
 }
 
 // record is what the witness saw of one key.
 type record struct {
-	runs    int // begun
-	now     int // under way
-	most    int // under way at once
-	balance int // what a handler read, and one more, for each that ended well
+	runs    int            // begun
+	now     map[string]int // under way, by process
+	most    int            // under way at once
+	balance int            // what a handler read, and one more, for each that ended well
+}
+
+func (rec *record) underWay() (n int) {
+	for _, runs := range rec.now {
+		n += runs
+	}
+	return n
 }
 
 func startWitness() (*witness, error) {
@@ -38,7 +53,7 @@ func startWitness() (*witness, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &witness{url: "http://" + listener.Addr().String(), records: map[string]*record{}}
+	w := &witness{url: "http://" + listener.Addr().String(), records: map[string]*record{}, dead: map[string]bool{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /enter", w.enter)
 	mux.HandleFunc("POST /leave", w.leave)
@@ -47,33 +62,64 @@ func startWitness() (*witness, error) {
 	return w, nil
 }
 
+// watch has saw told of every run, one call at a time, from now on.
+func (w *witness) watch(saw func(sighting)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.saw = saw
+}
+
 func (w *witness) Close() error { return w.server.Close() }
 
 func (w *witness) enter(rw http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	key := r.FormValue("key")
+	key, by := r.FormValue("key"), r.FormValue("by")
+	if w.dead[by] { // its last words
+		return
+	}
 	rec := w.records[key]
 	if rec == nil {
-		rec = &record{}
+		rec = &record{now: map[string]int{}}
 		w.records[key] = rec
 	}
 	rec.runs++
-	rec.now++
-	rec.most = max(rec.most, rec.now)
-	if w.entered != nil {
-		w.entered()
-	}
+	rec.now[by]++
+	rec.most = max(rec.most, rec.underWay())
+	w.tell(sighting{key: key, began: true, overlaps: rec.underWay() > 1})
 	_, _ = fmt.Fprint(rw, rec.balance)
 }
 
 func (w *witness) leave(_ http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	rec := w.records[r.FormValue("key")]
-	rec.now--
-	if balance, err := strconv.Atoi(r.FormValue("balance")); err == nil {
+	key, by := r.FormValue("key"), r.FormValue("by")
+	rec := w.records[key]
+	if rec == nil || w.dead[by] {
+		return
+	}
+	rec.now[by]--
+	balance, err := strconv.Atoi(r.FormValue("balance"))
+	w.tell(sighting{key: key, overwrote: err == nil && balance <= rec.balance})
+	if err == nil {
 		rec.balance = balance
+	}
+}
+
+// tell is called with mu held.
+func (w *witness) tell(s sighting) {
+	if w.saw != nil {
+		w.saw(s)
+	}
+}
+
+// bury ends the runs of a process that was killed.
+func (w *witness) bury(process string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dead[process] = true
+	for _, rec := range w.records {
+		delete(rec.now, process)
 	}
 }
 
@@ -89,6 +135,7 @@ func (w *witness) take() map[string]*record {
 // testimony is a handler's end of the witness.
 type testimony struct {
 	url    string
+	by     string // the process
 	client *http.Client
 }
 
@@ -110,7 +157,7 @@ func (t *testimony) work(ctx context.Context, key string, d time.Duration) (bala
 }
 
 func (t *testimony) enter(key string) (balance int, err error) {
-	text, err := t.post("/enter", url.Values{"key": {key}})
+	text, err := t.post("/enter", url.Values{"key": {key}, "by": {t.by}})
 	if err != nil {
 		return 0, err
 	}
@@ -118,7 +165,7 @@ func (t *testimony) enter(key string) (balance int, err error) {
 }
 
 func (t *testimony) leave(key, balance string) error {
-	_, err := t.post("/leave", url.Values{"key": {key}, "balance": {balance}})
+	_, err := t.post("/leave", url.Values{"key": {key}, "by": {t.by}, "balance": {balance}})
 	return err
 }
 
