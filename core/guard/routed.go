@@ -110,7 +110,8 @@ func copyFields(dst, src *http.Request) {
 	dst.Body, dst.GetBody, dst.ContentLength = src.Body, src.GetBody, src.ContentLength
 	dst.Form, dst.PostForm, dst.MultipartForm = src.Form, src.PostForm, src.MultipartForm
 	dst.RemoteAddr, dst.TLS, dst.Response = src.RemoteAddr, src.TLS, src.Response
-	dst.Cancel = src.Cancel //nolint:staticcheck // deprecated, but a field
+	//lint:ignore SA1019 deprecated, but a field
+	dst.Cancel = src.Cancel
 }
 
 // hasValues reports path values that somebody has set without a Pattern. Nothing
