@@ -17,6 +17,8 @@ type turn struct {
 	waited bool
 	told   bool // a fill has been announced
 	strict bool // an error is the answer, whatever is stored
+
+	declined bool // the fetch gave it back; see Decline
 }
 
 func (t *turn) fence() uint64 {

@@ -35,6 +35,9 @@ func (c *Cache[V]) fetch(ctx context.Context, key string, fetch func(context.Con
 		return c.afterError(ctx, key, seen, turn, err, took)
 	}
 	c.warm(key)
+	if turn.declined {
+		return outcome[V]{end: settled, res: Result[V]{Value: v, State: Fetched}}
+	}
 	out := outcome[V]{end: settled, res: Result[V]{Value: v, State: Fetched, Expired: seen.e != nil}}
 	p := c.policyOf(&v)
 	if p.NoStore {

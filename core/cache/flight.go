@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync"
+
+	"github.com/market-intel-brain/dlm/core"
 )
 
 // flight is one lookup that any number of callers of this process share: the
@@ -31,6 +33,7 @@ type flight[V any] struct {
 	callers   int  // guarded by mu; those who still want the value
 	committed bool // guarded by mu; it fetches, or refreshes in the background
 	inline    bool // guarded by mu; it flies on the leader's goroutine
+	ended     bool // guarded by mu; it has landed, or was declined
 	behind    bool // it refreshes in the background; set before it commits
 	early     bool // what it refreshes is fresh still; set before prior is known
 }
@@ -66,8 +69,13 @@ var (
 func (c *Cache[V]) board(ctx context.Context, call Call[V]) (f *flight[V], lead bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f, ok := c.flights[call.Key]; ok && f.join() {
-		return f, false, nil
+	if f, ok := c.flights[call.Key]; ok {
+		switch {
+		case waitsForItself(ctx, f):
+			return nil, false, &Error{"lookup", call.Key, core.ErrDeadlock}
+		case f.join():
+			return f, false, nil
+		}
 	}
 	if c.closed {
 		return nil, false, &Error{"lookup", call.Key, ErrClosed}
@@ -140,6 +148,21 @@ func (f *flight[V]) isCommitted() bool {
 // land ends the flight: nobody joins it any more and everybody learns how it
 // ended. The end of a leader that had left is nobody else's: they look again.
 func (c *Cache[V]) land(f *flight[V], out outcome[V]) {
+	if f.end() {
+		c.settle(f, out)
+	}
+}
+
+// end reports whether the flight had not ended before.
+func (f *flight[V]) end() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ended := f.ended
+	f.ended = true
+	return !ended
+}
+
+func (c *Cache[V]) settle(f *flight[V], out outcome[V]) {
 	c.mu.Lock()
 	if c.flights[f.call.Key] == f {
 		delete(c.flights, f.call.Key)

@@ -140,7 +140,7 @@ func (c *Cache[V]) carry(f *flight[V], seen sight[V], try bool) outcome[V] {
 	if f.behind && f.call.Background != nil {
 		fetch = f.call.Background
 	}
-	return c.fetch(turn.context(f.ctx), f.call.Key, fetch, seen, &turn)
+	return c.fetch(c.begin(turn.context(f.ctx), f, seen, &turn), f.call.Key, fetch, seen, &turn)
 }
 
 // asShared marks a value that another process' fetch made while this call waited.
