@@ -12,25 +12,31 @@ import (
 // successful unsafe request has changed is purged before the client hears of it.
 func (g *Guard) around(w http.ResponseWriter, r *http.Request, reason rfc9111.Reason, next handler) error {
 	fwd := rfc9111.FwdBypass
-	switch reason {
-	case rfc9111.OK:
-		fwd = rfc9111.FwdURIMiss
-	case rfc9111.ReasonMethod:
-		fwd = rfc9111.FwdMethod
+	if reason == rfc9111.ReasonMethod {
+		fwd, next = rfc9111.FwdMethod, g.invalidating(next)
 	}
+	return g.forward(w, r, fwd, reason, next)
+}
+
+// forward runs next and says why.
+func (g *Guard) forward(w http.ResponseWriter, r *http.Request, fwd rfc9111.Fwd, reason rfc9111.Reason, next handler) error {
 	g.addStatus(w.Header(), rfc9111.CacheStatus{Fwd: fwd, Detail: string(reason)})
-	if reason != rfc9111.ReasonMethod {
-		return next(w, r)
+	return next(w, r)
+}
+
+// invalidating is next for a method that may change what is stored.
+func (g *Guard) invalidating(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		watch, writer := newWatcher(w, r, func(status int, h http.Header) { g.invalidate(r, status, h) })
+		err := next(writer, r)
+		watch.WriteHeader(http.StatusOK) // unless it was written
+		return err
 	}
-	watch, writer := newWatcher(w, r, func(status int, h http.Header) { g.invalidate(r, status, h) })
-	err := next(writer, r)
-	watch.WriteHeader(http.StatusOK) // unless it was written
-	return err
 }
 
 // invalidate purges what RFC 9111 §4.4 says an unsafe request has made invalid.
 func (g *Guard) invalidate(r *http.Request, status int, h http.Header) {
-	target := *r.URL
+	target := *targetOf(r)
 	target.Scheme, target.Host = "http", r.Host
 	if r.TLS != nil {
 		target.Scheme = "https"

@@ -19,7 +19,7 @@ func (g *Guard) cached(w http.ResponseWriter, r *http.Request, n names, next han
 	if reason := g.bypass(r); reason != rfc9111.OK {
 		return g.around(w, r, reason, next)
 	}
-	x := &exchange{Guard: g, w: w, r: r, names: n, next: next, wishes: g.wishes(r)}
+	x := &exchange{Guard: g, w: w, r: r, names: n, next: next, wishes: g.wishes(r), fwd: rfc9111.FwdURIMiss}
 	x.name = string(g.appendValueName(nil, n, r))
 	return x.answer()
 }
@@ -63,12 +63,14 @@ type exchange struct {
 	names  names
 	next   handler
 	wishes rfc9111.RequestDirectives
-	name   string // of the stored response
+	name   string      // of the stored response
+	fwd    rfc9111.Fwd // why next runs, if it does
 
-	own     *response // what next answered to this very request
-	ownErr  error     // what next returned
-	ran     bool      // next has begun
-	entered bool      // in the queue
+	own      *response   // what next answered to this very request
+	ownErr   error       // what next returned
+	personal http.Header // fields of own for this client alone
+	ran      bool        // next has begun
+	entered  bool        // in the queue
 }
 
 // answer serves what is stored under the name of the target; where that is
@@ -77,6 +79,7 @@ func (x *exchange) answer() error {
 	res, err := x.lookup()
 	if err == nil && !x.ran && !res.Value.serves(x.r) {
 		x.name = string(res.Value.meta.Vary.AppendVariant(append([]byte(x.name), 0), x.r, nil))
+		x.fwd = rfc9111.FwdVaryMiss
 		res, err = x.lookup()
 		if err == nil && !x.ran && !res.Value.serves(x.r) {
 			return x.alone()
@@ -88,21 +91,22 @@ func (x *exchange) answer() error {
 	if x.own != nil && x.own == res.Value {
 		return x.deliverFetched(&res)
 	}
-	x.deliver(x.w, x.r, &res)
+	x.deliver(x.w, x.r, &res, x.fwd)
 	return nil
 }
 
 // deliverFetched answers with what next answered. A response that may be stored
-// is answered from as if it had been, conditions and ranges included.
+// is answered from as if it had been, conditions and ranges included; only its
+// own client gets the fields that may not be (RFC 9111 §5.2.2.4, §5.2.2.7).
 func (x *exchange) deliverFetched(res *cache.Result[*response]) error {
+	if res.Expired && x.fwd != rfc9111.FwdRequest {
+		x.fwd = rfc9111.FwdStale
+	}
 	if x.own.header == nil {
-		fwd := rfc9111.FwdURIMiss
-		if res.Expired {
-			fwd = rfc9111.FwdStale
-		}
-		x.deliverOwn(x.w, x.r, x.own, fwd)
+		x.deliverOwn(x.w, x.r, x.own, x.fwd)
 	} else {
-		x.deliver(x.w, x.r, res)
+		addHeader(x.w.Header(), x.personal)
+		x.deliver(x.w, x.r, res, x.fwd)
 	}
 	return x.ownErr
 }
@@ -156,11 +160,17 @@ var errForward = errors.New("guard: to be answered by the handler")
 
 // peek is the lookup of a partial request.
 func (x *exchange) peek() (cache.Result[*response], error) {
-	res, ok := x.cache.Peek(x.r.Context(), x.name)
-	if !ok || res.State != cache.Fresh {
-		return res, errForward
+	if done, res, err := x.obey(); done {
+		return res, err
 	}
-	return res, nil
+	res, ok := x.cache.Peek(x.r.Context(), x.name)
+	switch {
+	case ok && res.State == cache.Fresh && !x.wishes.NoCache:
+		return res, nil
+	case ok && x.fwd == rfc9111.FwdURIMiss:
+		x.fwd = rfc9111.FwdStale
+	}
+	return res, errForward
 }
 
 // errOnlyIfCached ends a request that forbade to ask the handler.
@@ -184,7 +194,9 @@ func (x *exchange) obey() (done bool, res cache.Result[*response], err error) {
 	case rfc9111.GatewayTimeout:
 		return true, res, errOnlyIfCached
 	case rfc9111.Forward:
-		x.wishes.NoCache = true
+		if x.wishes.NoCache = true; f != nil && f.State(time.Now()) == rfc9111.Fresh {
+			x.fwd = rfc9111.FwdRequest
+		}
 	}
 	return false, res, nil
 }
@@ -195,7 +207,7 @@ func (x *exchange) fetch(ctx context.Context) (*response, error) {
 	x.ran = true
 	resp, err := x.run(ctx, x.w, x.r, x.name, x.names, x.next)
 	if resp != nil {
-		x.own, x.ownErr = resp, resp.err
+		x.own, x.ownErr, x.personal = resp, resp.err, resp.takePersonal()
 	}
 	return resp, err
 }
@@ -229,7 +241,7 @@ func (x *exchange) alone() error {
 	if x.Fresh == 0 {
 		return x.serialize(x.w, x.r, x.names.lock, x.next)
 	}
-	return x.around(x.w, x.r, rfc9111.OK, x.next)
+	return x.forward(x.w, x.r, x.fwd, rfc9111.OK, x.next)
 }
 
 // unusableError is a server error that a stale response may stand in for
@@ -244,13 +256,18 @@ func (e *unusableError) Error() string {
 // that has a validator.
 func (g *Guard) run(ctx context.Context, w http.ResponseWriter, r *http.Request, name string, n names, next handler) (*response, error) {
 	old, stored := g.cache.Peek(ctx, name)
+	tie, ctx := newLeash(ctx, r.Context())
+	defer tie.end()
 	req := r.WithContext(ctx)
 	req.Header = g.forwarded(r, old.Value)
 	rec, writer := newRecorder(w, r, g.MaxBody)
+	rec.onLive = func() { tie.slip(g.hitForMiss(rec.status)) }
+	begun := time.Now()
 	handlerErr := next(writer, req)
-	resp := g.settle(rec, r, n, old.Value)
+	resp := g.settle(ctx, rec, &recorded{request: r, names: n, name: name, begun: begun}, old.Value)
 	resp.err = handlerErr
-	if stored && serverError(resp.status) && !resp.live && g.standsIn(old) {
+	failed := serverError(resp.status) || resp.reason == reasonCutShort
+	if stored && failed && !resp.live && g.standsIn(old) {
 		return resp, &unusableError{resp}
 	}
 	return resp, nil
@@ -262,21 +279,40 @@ func (g *Guard) forwarded(r *http.Request, old *response) http.Header {
 	if old == nil || !old.meta.HasValidator() || old.status != http.StatusOK || !old.serves(r) {
 		return (&rfc9111.Stored{}).Revalidation(r.Header)
 	}
-	return old.meta.Revalidation(r.Header)
+	validators := old.meta
+	if !validators.LastModified.IsZero() && old.hasMadeTag() {
+		validators.ETag = rfc9111.ETag{} // a handler that knows dates would answer it with everything
+	}
+	return validators.Revalidation(r.Header)
 }
 
 // settle makes a response of a recording; a 304 that confirms what is stored
 // makes that new (RFC 9111 §4.3.4).
-func (g *Guard) settle(rec *recorder, r *http.Request, n names, old *response) *response {
-	complete := rec.finish()
-	x := &recorded{request: r, names: n, status: rec.status, header: rec.sent, body: rec.body, complete: complete, received: time.Now()}
-	if complete && rec.status == http.StatusNotModified && old != nil && old.meta.Confirms(rec.sent) {
-		x.status, x.body = old.status, old.body
-		x.header = rfc9111.Freshen(old.header, rec.sent)
+func (g *Guard) settle(ctx context.Context, rec *recorder, x *recorded, old *response) *response {
+	x.complete = rec.finish()
+	x.live = rec.live
+	x.status, x.header, x.body, x.received = rec.status, rec.sent, rec.body, time.Now()
+	if x.complete && x.status == http.StatusNotModified && old != nil {
+		g.validate(ctx, x, old)
 	}
 	resp := g.judge(x)
 	resp.live = rec.live
 	return resp
+}
+
+// validate merges a 304 into what it is about. One that is about something else
+// answers neither the client nor the condition: the handler is at fault, and what
+// is stored goes, so that the next request is made without a condition.
+func (g *Guard) validate(ctx context.Context, x *recorded, old *response) {
+	if old.meta.Confirms(x.header) {
+		x.status, x.body = old.status, old.body
+		x.header = rfc9111.Freshen(old.header, x.header)
+		return
+	}
+	x.status, x.header = http.StatusBadGateway, http.Header{}
+	if err := g.cache.Invalidate(context.WithoutCancel(ctx), x.name); err != nil {
+		g.Logger.Warn("dlm: stored response not purged that the handler does not know", "route", x.request.Pattern, "err", err)
+	}
 }
 
 func serverError(status int) bool {

@@ -10,17 +10,18 @@ import (
 )
 
 // deliver answers r with a response that may be stored and shared: with 304 or
-// the ranges r asks for where they apply.
-func (g *Guard) deliver(w http.ResponseWriter, r *http.Request, res *cache.Result[*response]) {
-	g.setHeader(w.Header(), res, nil)
+// the ranges r asks for where they apply. fwd is why the handler was asked, if it
+// was.
+func (g *Guard) deliver(w http.ResponseWriter, r *http.Request, res *cache.Result[*response], fwd rfc9111.Fwd) {
+	g.setHeader(w.Header(), res, nil, fwd)
 	g.sendShared(w, r, res.Value)
 }
 
 // setHeader puts the fields of the answer into h; see fields.addTo for room.
-func (g *Guard) setHeader(h http.Header, res *cache.Result[*response], room []string) {
+func (g *Guard) setHeader(h http.Header, res *cache.Result[*response], room []string, fwd rfc9111.Fwd) {
 	g.outcomes.answered(res.State)
 	room = res.Value.fields.addTo(h, room)
-	g.addStamp(h, res, room)
+	g.addStamp(h, res, room, fwd)
 }
 
 // sendShared sends what setHeader has begun.
@@ -69,7 +70,7 @@ func (g *Guard) deliverOwn(w http.ResponseWriter, r *http.Request, resp *respons
 
 // addStamp says how old the response is and where it comes from. A hit differs
 // from the last one of the same second in nothing, so it formats nothing.
-func (g *Guard) addStamp(h http.Header, res *cache.Result[*response], room []string) {
+func (g *Guard) addStamp(h http.Header, res *cache.Result[*response], room []string, fwd rfc9111.Fwd) {
 	resp := res.Value
 	age := resp.meta.InitialAge + res.Age
 	ttl := resp.meta.Lifetime - age
@@ -77,7 +78,7 @@ func (g *Guard) addStamp(h http.Header, res *cache.Result[*response], room []str
 		if res.State != cache.Fetched {
 			h["Age"] = []string{seconds(age)}
 		}
-		g.addStatus(h, g.statusOf(res, ttl))
+		g.addStatus(h, statusOf(res, ttl, fwd))
 		return
 	}
 	s := resp.stamp.Load()
@@ -94,16 +95,13 @@ func (g *Guard) addStamp(h http.Header, res *cache.Result[*response], room []str
 }
 
 // statusOf tells what the request went through.
-func (g *Guard) statusOf(res *cache.Result[*response], ttl time.Duration) rfc9111.CacheStatus {
+func statusOf(res *cache.Result[*response], ttl time.Duration, fwd rfc9111.Fwd) rfc9111.CacheStatus {
 	s := rfc9111.CacheStatus{TTL: ttl, HasTTL: true}
 	switch res.State {
 	case cache.Fetched:
-		s.Fwd, s.Stored = rfc9111.FwdURIMiss, res.Stored
-		if res.Expired {
-			s.Fwd = rfc9111.FwdStale
-		}
+		s.Fwd, s.Stored = fwd, res.Stored
 	case cache.Shared:
-		s.Fwd, s.Collapsed = rfc9111.FwdURIMiss, rfc9111.CollapsedReused
+		s.Fwd, s.Collapsed = fwd, rfc9111.CollapsedReused
 	case cache.Stale:
 		if res.Err != nil {
 			s.Fwd, s.Detail = rfc9111.FwdStale, "stale-if-error"

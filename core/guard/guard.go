@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/market-intel-brain/dlm/core/cache"
+	"github.com/market-intel-brain/dlm/core/guard/internal/rfc9111"
 )
 
 // Guard takes requests through key, lock and handler. It is safe for
@@ -130,6 +131,9 @@ func (g *Guard) miss(w http.ResponseWriter, r *http.Request, key string, next ha
 		return err
 	}
 	if g.Fresh == 0 && !g.storable(r) {
+		if g.policy.Bypass(r.Method, nil) == rfc9111.ReasonMethod {
+			next = g.invalidating(next)
+		}
 		return g.serialize(w, r, n.lock, next)
 	}
 	return g.cached(w, r, n, next)

@@ -51,7 +51,7 @@ func (g *Guard) hitKey(w http.ResponseWriter, r *http.Request, key string) bool 
 		scratches.Put(s)
 		return false
 	}
-	g.setHeader(w.Header(), &res, s.take(res.Value.fields.lines+stamped))
+	g.setHeader(w.Header(), &res, s.take(res.Value.fields.lines+stamped), "")
 	scratches.Put(s)
 	g.sendShared(w, r, res.Value)
 	return true

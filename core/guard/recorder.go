@@ -25,7 +25,8 @@ type recorder struct {
 	status int         // 0 until then
 	body   []byte
 	live   bool
-	broken error // of the client's connection
+	onLive func() // told before the first byte goes out; nil: nobody cares
+	broken error  // of the client's connection
 }
 
 // newRecorder returns the writer for the handler. It can be hijacked only where
@@ -159,15 +160,22 @@ func (rec *recorder) goLive() {
 	if rec.live {
 		return
 	}
-	rec.live = true
 	if rec.status == 0 {
 		rec.WriteHeader(http.StatusOK)
 	}
+	rec.beginLive()
 	addHeader(rec.w.Header(), rec.sent)
 	rec.w.WriteHeader(rec.status)
 	if len(rec.body) > 0 {
 		_, rec.broken = rec.w.Write(rec.body)
 		rec.body = nil
+	}
+}
+
+func (rec *recorder) beginLive() {
+	rec.live = true
+	if rec.onLive != nil {
+		rec.onLive()
 	}
 }
 
@@ -227,7 +235,8 @@ type hijackable struct{ *recorder }
 func (h hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(h.w).Hijack()
 	if err == nil {
-		h.live, h.status = true, http.StatusSwitchingProtocols
+		h.status = http.StatusSwitchingProtocols
+		h.beginLive()
 	}
 	return conn, rw, err
 }

@@ -122,7 +122,9 @@ func (g *Guard) arrived(w http.ResponseWriter, r *http.Request, n names, next ha
 	if !g.isNamed(run.name, n, r) {
 		return false, nil
 	}
-	run.resp, run.err = g.run(r.Context(), w, r, run.name, n, next)
+	if run.resp, run.err = g.run(r.Context(), w, r, run.name, n, next); run.resp != nil {
+		run.resp.takePersonal() // there is no client to have it
+	}
 	run.ran = true
 	return true, nil
 }

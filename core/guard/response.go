@@ -26,7 +26,7 @@ type response struct {
 	variant []byte // identity under meta.Vary of the request it answers
 	policy  cache.Policy
 
-	full   http.Header // of a response that is not stored: all its fields
+	full   http.Header // all its fields; gone before a response is shared
 	live   bool        // already with the client whose request it answers
 	reason rfc9111.Reason
 	err    error // what the handler returned beside it
@@ -65,11 +65,44 @@ func (r *response) CacheSize() int {
 type recorded struct {
 	request  *http.Request // as the client sent it
 	names    names
+	name     string // of the stored response
+	begun    time.Time
 	status   int
 	header   http.Header
 	body     []byte
-	complete bool // not flushed, hijacked, too large or cut short
+	live     bool // flushed, hijacked or too large
+	complete bool // neither that nor cut short
 	received time.Time
+}
+
+// requested is the time the handler was asked, where that counts: a response
+// with an Age has come from elsewhere, and was on its way while the handler ran
+// (RFC 9111 §4.2.3).
+func (rec *recorded) requested() (at time.Time) {
+	if len(rec.header["Age"]) > 0 {
+		at = rec.begun
+	}
+	return at
+}
+
+// takePersonal returns, once, the fields of a response that may be shared which
+// are for its own client alone.
+func (r *response) takePersonal() (personal http.Header) {
+	if r.header == nil {
+		return nil
+	}
+	for _, fields := range [...][]string{r.meta.PrivateFields, r.meta.NoCacheFields} {
+		for _, name := range fields {
+			if values := r.full[name]; len(values) > 0 {
+				if personal == nil {
+					personal = http.Header{}
+				}
+				personal[name] = values
+			}
+		}
+	}
+	r.full = nil
+	return personal
 }
 
 // keepValidated is for how long at least a response with a validator is kept
@@ -82,14 +115,16 @@ func (g *Guard) judge(rec *recorded) *response {
 	if rec.complete {
 		header = completed(header, rec)
 	}
-	meta := g.policy.Describe(rec.status, header, time.Time{}, rec.received)
+	meta := g.policy.Describe(rec.status, header, rec.requested(), rec.received)
+	if rec.complete && len(header["Age"]) > 0 {
+		header["Age"] = []string{seconds(meta.InitialAge + time.Second - 1)} // for whoever reads it back
+	}
 	resp := &response{status: rec.status, full: header, body: rec.body, meta: meta}
 	if resp.reason = g.refusal(rec, header, &meta); resp.reason != rfc9111.OK {
 		resp.policy = cache.Policy{NoStore: true, HitForMiss: g.hitForMiss(rec.status)}
 		return resp
 	}
 	resp.keep(rfc9111.StoredHeader(header, &meta))
-	resp.full = nil
 	resp.variant = resp.meta.Vary.AppendVariant(nil, rec.request, nil)
 	resp.policy = g.lifetimes(&meta)
 	resp.policy.Tags = g.tags(rec.names, rec.request, header)
@@ -100,13 +135,17 @@ func (g *Guard) judge(rec *recorded) *response {
 // request whose body may have a part in the answer.
 const (
 	reasonIncomplete rfc9111.Reason = "streamed"
+	reasonCutShort   rfc9111.Reason = "cut-short"
 	reasonBody       rfc9111.Reason = "request-body"
 	reasonOverride   rfc9111.Reason = "method-override"
 )
 
 func (g *Guard) refusal(rec *recorded, header http.Header, meta *rfc9111.Stored) rfc9111.Reason {
-	if !rec.complete {
+	switch {
+	case rec.live:
 		return reasonIncomplete
+	case !rec.complete:
+		return reasonCutShort
 	}
 	return g.policy.Refusal(&rfc9111.Exchange{Method: rec.request.Method, Request: rec.request.Header, Response: header}, meta)
 }
@@ -154,7 +193,7 @@ func completed(h http.Header, rec *recorded) http.Header {
 		}
 		h["Content-Length"] = []string{strconv.Itoa(len(rec.body))}
 	}
-	if rec.status == http.StatusOK && len(h["Etag"]) == 0 && len(h["Last-Modified"]) == 0 {
+	if rec.status == http.StatusOK && len(h["Etag"]) == 0 {
 		h["Etag"] = []string{entityTag(rec.body)}
 	}
 	// A coding was chosen for this client, whether or not the handler says so.
@@ -168,6 +207,11 @@ func completed(h http.Header, rec *recorded) http.Header {
 func entityTag(body []byte) string {
 	sum := sha256.Sum256(body)
 	return string(append(appendHex([]byte{'"'}, sum[:12]), '"'))
+}
+
+// hasMadeTag reports whether the entity tag is not the handler's own.
+func (r *response) hasMadeTag() bool {
+	return !r.meta.ETag.Weak && r.meta.ETag.Opaque == entityTag(r.body)
 }
 
 func bodyAllowed(status int) bool {

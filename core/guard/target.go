@@ -72,6 +72,17 @@ func isTarget(uri, path, query string) bool {
 	return len(rest) > 0 && rest[0] == '?' && rest[1:] == query
 }
 
+// targetOf is what the client asked for, whatever prefix was taken off on the
+// way: Location and Content-Location name resources as clients do.
+func targetOf(r *http.Request) *url.URL {
+	if !isTarget(r.RequestURI, r.URL.EscapedPath(), r.URL.RawQuery) {
+		if u, err := url.ParseRequestURI(r.RequestURI); err == nil {
+			return u
+		}
+	}
+	return r.URL
+}
+
 // query is the query without the parameters of IgnoreQuery. It is otherwise
 // taken as it came: order and repetition may mean something to the handler.
 func (g *Guard) query(raw string) string {
@@ -106,7 +117,8 @@ func (g *Guard) resourceTag(host, path, query string) string {
 
 // tags of a response to r.
 func (g *Guard) tags(n names, r *http.Request, h http.Header) []string {
-	tags := []string{keyTag(n.key), g.resourceTag(r.Host, r.URL.EscapedPath(), r.URL.RawQuery)}
+	target := targetOf(r)
+	tags := []string{keyTag(n.key), g.resourceTag(r.Host, target.EscapedPath(), target.RawQuery)}
 	for _, line := range h["Cache-Tag"] {
 		for tag := range strings.SplitSeq(line, ",") {
 			tags = appendTag(tags, tag)

@@ -66,6 +66,9 @@ type site struct {
 	*env
 	url    string
 	client *http.Client
+	app    http.Handler
+
+	inside *atomic.Int64 // requests in the application
 }
 
 // serve runs an application with these routes.
@@ -77,7 +80,12 @@ func (e *env) serve(routes ...Route) *site {
 }
 
 func (e *env) serveHandler(h http.Handler) *site {
-	server := httptest.NewUnstartedServer(h)
+	inside := new(atomic.Int64)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inside.Add(1)
+		defer inside.Add(-1)
+		h.ServeHTTP(w, r)
+	}))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // panics are part of the table
 	if e.http2 {
 		server.EnableHTTP2 = true
@@ -96,7 +104,7 @@ func (e *env) serveHandler(h http.Handler) *site {
 	transport.DisableCompression = true
 	transport.MaxIdleConnsPerHost = 100
 	e.Cleanup(transport.CloseIdleConnections)
-	return &site{env: e, url: server.URL, client: client}
+	return &site{env: e, url: server.URL, client: client, app: h, inside: inside}
 }
 
 // route is a GET route /x/{id}, guarded by g.
@@ -150,6 +158,13 @@ func (s *site) each(n int, path func(i int) string) []answer {
 		<-done
 	}
 	return answers
+}
+
+// requireInside waits until n requests are in the application: those that have
+// come, less those that are answered or gone.
+func (s *site) requireInside(n int64) {
+	s.Helper()
+	require.Eventually(s, func() bool { return s.inside.Load() == n }, patience, time.Millisecond, "requests in the application")
 }
 
 func (s *site) ok(a answer) answer {

@@ -54,10 +54,11 @@ type behaviour struct {
 	name string
 	test func(*env)
 	only string // "h1" or "h2" where the protocol has to be that one
+	at   string // wrap where the row is long and the position makes no difference
 }
 
 func behaviours() []behaviour {
-	return slices.Concat(serializing, refusing, transparent, keyed, caching, purging, unstorable, staleness, idempotency)
+	return slices.Concat(serializing, refusing, transparent, streaming, loaded, keyed, forging, poisoning, caching, storing, telling, purging, unstorable, staleness, idempotency)
 }
 
 // Run runs the table against a, with locks on the Redis nodes at the given
@@ -70,7 +71,7 @@ func Run(t *testing.T, a Adapter, nodes []string) {
 		for _, chain := range []bool{false, true} {
 			t.Run(proto+"/"+position(chain), func(t *testing.T) {
 				for _, b := range behaviours() {
-					if b.only != "" && b.only != proto {
+					if b.only != "" && b.only != proto || b.at != "" && b.at != position(chain) {
 						continue
 					}
 					t.Run(b.name, func(t *testing.T) {
@@ -82,9 +83,11 @@ func Run(t *testing.T, a Adapter, nodes []string) {
 	}
 }
 
+const wrap = "Wrap"
+
 func position(chain bool) string {
 	if chain {
 		return "Middleware"
 	}
-	return "Wrap"
+	return wrap
 }

@@ -36,7 +36,7 @@ var refusing = []behaviour{
 func (e *env) held(cfg guard.Config) *site {
 	g := newGate()
 	s := e.serve(route(e.guard(cfg), g.ServeHTTP))
-	answer := s.goGet(context.Background(), "/x/1")
+	answer := s.goGetUntilQueued(context.Background(), "/x/1")
 	receive(e, g.entered, "the holder")
 	e.Cleanup(func() {
 		close(g.leave)
@@ -75,6 +75,7 @@ func queueFull(e *env) {
 	s := e.held(guard.Config{Wait: patience, MaxQueue: 1})
 	ctx, hangUp := context.WithCancel(context.Background())
 	queued := s.goGetUntilQueued(ctx, "/x/1")
+	s.requireInside(2)
 	s.requireRefused("/x/1")
 	ahead, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()

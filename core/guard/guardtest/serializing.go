@@ -116,9 +116,11 @@ func goneWaiterLeaves(e *env) {
 	receive(e, g.entered, "the handler")
 	ctx, hangUp := context.WithCancel(context.Background())
 	second := s.goGetUntilQueued(ctx, "/x/1")
+	s.requireInside(2)
 	s.requireRefused("/x/1") // the queue is full
 	hangUp()
 	require.Error(s, receive(e, second, "the answer").err)
+	s.requireInside(1)
 	third := s.goGetUntilQueued(context.Background(), "/x/1")
 	close(g.leave)
 	s.ok(receive(e, first, "the first answer"))

@@ -74,7 +74,13 @@ func hijacks(e *env) {
 }
 
 func upgrades(e *env) {
-	s := e.serve(route(e.guard(guard.Config{}), func(w http.ResponseWriter, _ *http.Request) {
+	e.serve(route(e.guard(guard.Config{}), switchProtocol(e))).requireSwitched()
+}
+
+// switchProtocol takes the connection over, as libraries for WebSocket do, and
+// returns the line it is sent.
+func switchProtocol(e *env) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
 		conn, rw, err := w.(http.Hijacker).Hijack()
 		if err != nil {
 			e.Error(err)
@@ -84,7 +90,11 @@ func upgrades(e *env) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
 		line, _ := rw.ReadString('\n')
 		_, _ = io.WriteString(conn, line)
-	}))
+	}
+}
+
+func (s *site) requireSwitched() {
+	s.Helper()
 	conn := s.dial()
 	_, err := fmt.Fprintf(conn, "GET /x/1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
 	require.NoError(s, err)
