@@ -79,11 +79,27 @@ func newProxy(origin string, cfg guard.Config) (http.Handler, func() error, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.SetXForwarded()
-	}}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.SetXForwarded()
+		},
+		ModifyResponse: func(r *http.Response) error {
+			if r.ContentLength < 0 && !streams(r.Header) {
+				r.ContentLength = 0 // or ReverseProxy flushes every piece, and what is flushed is not stored
+			}
+			return nil
+		},
+	}
 	return nethttplock.Wrap(g, proxy), g.Close, nil
+}
+
+// streams reports whether a client may be waiting for a response that has not
+// ended yet: of unknown length, and nothing a shared cache may keep.
+func streams(h http.Header) bool {
+	control := strings.ToLower(strings.Join(h["Cache-Control"], ","))
+	return strings.HasPrefix(h.Get("Content-Type"), "text/event-stream") ||
+		strings.Contains(control, "no-store") || strings.Contains(control, "private")
 }
 
 func redisNodes(list string) (urls []string, stop func(), err error) {
