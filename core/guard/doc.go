@@ -24,7 +24,9 @@
 // Where a response says nothing about its freshness, Fresh and Stale apply; where
 // it does, it wins. A response is kept in memory until it is whole, up to
 // [Config.MaxBody]; one that is larger, flushed, hijacked or ends in trailers is
-// passed on as it comes, and neither stored nor shared.
+// passed on as it comes, and neither stored nor shared. From its first byte on it
+// holds no lock: whoever waited for it runs the handler beside it, and the context
+// of its own handler ends with the client alone.
 //
 // Requests with Authorization or a Cookie, and responses with Set-Cookie, have
 // no part in it unless an option whose name begins with Dangerously says so.
