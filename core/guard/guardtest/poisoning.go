@@ -27,7 +27,6 @@ type attack struct {
 	// Whether the victim may get the response the attack has made: only where the
 	// attack asked for the very same.
 	shared bool
-	victim string // default: asking(target)
 }
 
 const target = "/x/1?q=2"
