@@ -62,6 +62,7 @@ func distinctKeys(ctx context.Context, b bench) ([]section, error) {
 		if err != nil {
 			return nil, err
 		}
+		err = prime(nodes)
 		for _, l := range loads {
 			if l.nodes == n && err == nil {
 				err = s.distinct(b, nodes, l)

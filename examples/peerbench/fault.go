@@ -117,6 +117,11 @@ func suffer(ctx context.Context, c contender, f fault, d time.Duration) (v fault
 		return v, err
 	}
 	defer func() { err = errors.Join(err, nodes.Close()) }()
+	if c.name == dlmName {
+		if err = prime(nodes); err != nil {
+			return v, err
+		}
+	}
 	l, err := c.open(setupFor(nodes, faultCallers))
 	if err != nil {
 		return v, fmt.Errorf("open %s: %w", c.name, err)

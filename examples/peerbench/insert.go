@@ -2,9 +2,34 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 )
+
+// fill puts each text into every file that has its marks; each file must have some.
+func fill(paths []string, texts map[string]string) error {
+	for _, path := range paths {
+		old, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		filled := false
+		for name, text := range texts {
+			if strings.Contains(string(old), "<!-- "+name+" -->\n") {
+				filled = true
+				if err := insert(path, name, text); err != nil {
+					return err
+				}
+			}
+		}
+		if !filled {
+			return fmt.Errorf("%s: none of the marks %s", path, slices.Sorted(maps.Keys(texts)))
+		}
+	}
+	return nil
+}
 
 // insert replaces what stands between the marks <!-- name --> and <!-- /name -->
 // of a file, so that figures in a document are never typed by hand.

@@ -22,17 +22,18 @@ import (
 
 // rowSet is what -rows selects.
 type rowSet struct {
-	name string
-	run  func(context.Context, bench) ([]section, error)
+	name  string
+	locks bool // what the front page and the picture show
+	run   func(context.Context, bench) ([]section, error)
 }
 
 var rowSets = []rowSet{
-	{"distinct", distinctKeys},
-	{"hot", hotKey},
-	{"fault", faultyNode},
-	{"renewed", renewedLocks},
-	{"cached", cachedHits},
-	{"cold", coldStart},
+	{"distinct", true, distinctKeys},
+	{"hot", true, hotKey},
+	{"fault", true, faultyNode},
+	{"renewed", true, renewedLocks},
+	{"cached", false, cachedHits},
+	{"cold", false, coldStart},
 }
 
 func main() {
@@ -54,7 +55,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	quick := flags.Bool("quick", false, "short slices, two rounds: to see that it works, not to quote")
 	scaling := flags.Bool("scaling", false, "instead: throughput and commands against processes, nodes and round-trip time")
 	svg := flags.String("svg", "", "where to draw the picture; empty for none")
-	into := flags.String("into", "", "a markdown file to put the tables into, between its marks <!-- rows --> and <!-- /rows -->, with -scaling <!-- scaling -->")
+	into := flags.String("into", "", "markdown files, by comma, to put tables into between their marks: <!-- rows --> all … <!-- /rows -->, <!-- locks --> a short one; with -scaling <!-- scaling -->")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		b = quickBench(*rounds)
 	}
 	if *scaling {
-		sets = []rowSet{{"scaling", scalingTable}}
+		sets = []rowSet{{"scaling", false, scalingTable}}
 	}
 	var tables bytes.Buffer
 	found, err := report(ctx, io.MultiWriter(out, &tables), b, sets)
@@ -81,13 +82,19 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		err = drawTo(*svg, found)
 	}
 	if *into != "" {
-		mark := "rows"
-		if *scaling {
-			mark = "scaling"
-		}
-		err = errors.Join(err, insert(*into, mark, tables.String()))
+		err = errors.Join(err, fill(strings.Split(*into, ","), texts(*scaling, tables.String(), found)))
 	}
 	return err
+}
+
+// texts are what may stand between the marks of a document.
+func texts(scaling bool, tables string, found []section) map[string]string {
+	if scaling {
+		return map[string]string{"scaling": tables}
+	}
+	var short bytes.Buffer
+	compact(&short, slices.DeleteFunc(slices.Clone(found), func(s section) bool { return !s.locks }))
+	return map[string]string{"rows": tables, "locks": short.String()}
 }
 
 func drawTo(path string, sections []section) error {
@@ -102,8 +109,9 @@ func drawTo(path string, sections []section) error {
 func report(ctx context.Context, out io.Writer, b bench, sets []rowSet) (all []section, err error) {
 	for _, set := range sets {
 		found, err := set.run(ctx, b)
-		for _, s := range found {
-			s.markdown(out)
+		for i := range found {
+			found[i].locks = set.locks
+			found[i].markdown(out)
 		}
 		all = append(all, found...)
 		if err != nil {

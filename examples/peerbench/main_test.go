@@ -129,6 +129,36 @@ func TestInsertReplacesBetweenMarks(t *testing.T) {
 	require.ErrorContains(t, insert(path, "scaling", "new"), "no <!-- scaling -->")
 }
 
+func TestFillPutsEachTextWhereItsMarksAre(t *testing.T) {
+	dir := t.TempDir()
+	one, other, none := filepath.Join(dir, "one.md"), filepath.Join(dir, "other.md"), filepath.Join(dir, "none.md")
+	require.NoError(t, os.WriteFile(one, []byte("<!-- rows -->\n<!-- /rows -->\n"), 0o600))
+	require.NoError(t, os.WriteFile(other, []byte("<!-- locks -->\n<!-- /locks -->\n<!-- scaling -->\nkept\n<!-- /scaling -->\n"), 0o600))
+	require.NoError(t, os.WriteFile(none, nil, 0o600))
+	texts := map[string]string{"rows": "R\n", "locks": "L\n"}
+	require.NoError(t, fill([]string{one, other}, texts))
+	text, err := os.ReadFile(one)
+	require.NoError(t, err)
+	require.Equal(t, "<!-- rows -->\n\nR\n<!-- /rows -->\n", string(text))
+	text, err = os.ReadFile(other)
+	require.NoError(t, err)
+	require.Equal(t, "<!-- locks -->\n\nL\n<!-- /locks -->\n<!-- scaling -->\nkept\n<!-- /scaling -->\n", string(text))
+	require.ErrorContains(t, fill([]string{none}, texts), "none of the marks [locks rows]")
+}
+
+func TestCompactShowsWhatWasNotMet(t *testing.T) {
+	s := section{locks: true, bars: []bar{
+		{"1 node, 1 caller", rawName, 1, 1, 1}, {"1 node, 1 caller", dlmName, 1.1, 1, 2}, {"1 node, 1 caller", "redsync tuned", 9, 9, 9},
+	}}
+	s.atMost("1 node, 1 caller: time ÷ raw", 1.1, 1.05, " ×")
+	s.atMost("orphans", 0, 0, "")
+	var out bytes.Buffer
+	compact(&out, []section{s})
+	require.Contains(t, out.String(), "| 1 node, 1 caller | time ÷ raw, less is better | 1.00 × | 1.10 × | – | – | – |\n")
+	require.Contains(t, out.String(), "1 of 2 goals met in this run. Not met:\n\n| what | reach | measured (median) |\n| --- | --- | --- |\n| 1 node, 1 caller: time ÷ raw | ≤ 1.05 × | 1.10 × |\n")
+	require.NotContains(t, out.String(), "9.00")
+}
+
 func TestTimeline(t *testing.T) {
 	const a, b, other = 1<<10 | 1, 1<<10 | 2, 2 << 10
 	line := timelineOf([]hotResult{

@@ -87,6 +87,9 @@ func (p place) measure(ctx context.Context, b bench, w workload) (dlm, peer *hot
 		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, nodes.Close()) }()
+	if err := prime(nodes); err != nil {
+		return nil, nil, err
+	}
 	urls, far, err := p.reach(nodes)
 	defer func() { err = errors.Join(err, far.close()) }()
 	if err != nil {

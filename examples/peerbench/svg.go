@@ -87,11 +87,11 @@ func header(b *strings.Builder, height int) {
 func measure(group string) string {
 	switch {
 	case strings.Contains(group, "hot key"):
-		return "owner switches ÷ redsync, longer is better"
+		return "owner switches ÷ redsync, more is better"
 	case strings.Contains(group, "p99"):
-		return "÷ the same library's healthy p99, shorter is better"
+		return "÷ the same library's healthy p99, less is better"
 	}
-	return "time ÷ raw, shorter is better"
+	return "time ÷ raw, less is better"
 }
 
 // scale maps ratios to x, with 1 always in sight.

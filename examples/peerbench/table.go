@@ -16,6 +16,7 @@ type section struct {
 	rows    [][]string
 	goals   []goal
 	bars    []bar // for the picture
+	locks   bool  // about locks
 }
 
 // goal is one line of what the design reaches for, with what was measured.

@@ -1,5 +1,3 @@
-// Package wire carries script runs to one Redis node and their replies back,
-// in order and without a goroutine per command.
 package wire
 
 import (
