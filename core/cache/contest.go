@@ -161,6 +161,7 @@ func (c *Cache[V]) lockFailure(key string, err error, e *entry[V]) outcome[V] {
 	}
 	c.counts.lockErrors.Add(1)
 	if c.cfg.OnLockFailure == FailOpen {
+		c.cfg.Logger.Debug("dlm/cache: fetch without the lock", "key", key, "err", err)
 		return outcome[V]{}
 	}
 	if e.standsInForError(now()) {

@@ -55,8 +55,10 @@ func startFleet(ctx context.Context, nodes []string) (_ *fleet, err error) {
 			return nil, err
 		}
 	}
-	return f, nil
+	return f, f.awaitVotes(ctx, f.majority())
 }
+
+func (f *fleet) majority() int { return len(f.nodes)/2 + 1 }
 
 // launch starts a server that nobody knows yet.
 func (f *fleet) launch(framework string) (*process, error) {

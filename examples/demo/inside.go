@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 // inside is what a server process says of itself on its debug page.
 type inside struct {
+	Voting   int    `json:"voting"`
 	Held     int    `json:"held"`
 	Waiting  int    `json:"waiting"`
 	Acquired uint64 `json:"acquired"`
@@ -50,4 +52,22 @@ func (f *fleet) lookInside(ctx context.Context) []*inside {
 	}
 	all.Wait()
 	return answers
+}
+
+// awaitVotes returns when every living process counts on the votes of so many
+// nodes: before that no load balancer would send it a request.
+func (f *fleet) awaitVotes(ctx context.Context, nodes int) error {
+	for {
+		ready := true
+		for i, said := range f.lookInside(ctx) {
+			ready = ready && (said != nil && said.Voting >= nodes || !f.all()[i].alive())
+		}
+		if ready {
+			return nil
+		}
+		pause(ctx, 20*time.Millisecond)
+		if err := context.Cause(ctx); err != nil {
+			return fmt.Errorf("not every server has met %d nodes: %w", nodes, err)
+		}
+	}
 }

@@ -116,7 +116,7 @@ type tail struct {
 	text []byte // guarded by mu
 }
 
-const maxTail = 8 << 10
+const maxTail = 32 << 10
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()

@@ -87,11 +87,12 @@ type service struct {
 
 func newService(o order) (*service, error) {
 	s := &service{testimony: testimony{o.Witness, o.ID, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	events := guard.NewEventLog(0)
 	var err error
 	s.locks, err = core.New(core.Config{
 		Nodes: o.Nodes, Prefix: prefix, TTL: 10 * time.Second, Wait: patience,
-		Observer: core.MultiObserver(&s.waits, events), Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Observer: core.MultiObserver(&s.waits, events), Logger: log,
 	})
 	if err != nil {
 		return nil, err
@@ -106,7 +107,7 @@ func newService(o order) (*service, error) {
 		{&s.reports, guard.Config{Namespace: prefix + "-reports", Stale: time.Minute, Wait: patience}},
 		{&s.quotes, guard.Config{Namespace: prefix + "-quotes", Fresh: time.Minute, Wait: patience}},
 	} {
-		g.cfg.Locks, g.cfg.Key = s.locks, byID
+		g.cfg.Locks, g.cfg.Key, g.cfg.Logger = s.locks, byID, log
 		g.cfg.IgnoreHost = true // the processes have one port each, and answer alike
 		if *g.to, err = guard.New(g.cfg); err != nil {
 			return nil, errors.Join(err, s.Close())

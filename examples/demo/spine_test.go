@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -52,26 +54,33 @@ type spine struct {
 	fleet     *fleet
 	kill      func() // once
 	duringRun bool   // killed when the first handler begins, not after 50 answers
+	saw       []string
 }
 
 func openSpine(t *testing.T, n, victim int) *spine {
 	nodes := coretest.Redis(t, n)
 	f, err := startFleet(t.Context(), nodes.URLs())
 	require.NoError(t, err)
+	require.NoError(t, f.awaitVotes(t.Context(), n), "all nodes are there before one is killed")
+	s := &spine{T: t, fleet: f, kill: sync.OnceFunc(func() { _ = nodes.Node(victim).Kill() })}
 	t.Cleanup(func() {
 		require.NoError(t, f.Close())
 		if t.Failed() {
-			t.Log(f.logs())
+			t.Log(strings.Join(s.saw, "\n"), f.logs())
 		}
 	})
-	return &spine{T: t, fleet: f, kill: sync.OnceFunc(func() { _ = nodes.Node(victim).Kill() })}
+	return s
 }
 
 // hundred sends the requests and gathers what clients and witness saw.
 func (s *spine) hundred(method, path string) outcome {
-	if s.duringRun {
-		s.fleet.witness.watch(func(sighting) { s.kill() })
-	}
+	began := time.Now()
+	s.fleet.witness.watch(func(seen sighting) {
+		s.saw = append(s.saw, fmt.Sprintf("%v %+v", time.Since(began), seen))
+		if s.duringRun {
+			s.kill()
+		}
+	})
 	b := &burst{
 		requests: 100, atOnce: 100,
 		send: func(i int) reply {

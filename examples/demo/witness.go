@@ -27,7 +27,7 @@ type witness struct {
 
 // sighting is the begin or the end of a run.
 type sighting struct {
-	key       string
+	key, by   string
 	began     bool
 	overlaps  bool // it begins beside another one of the key
 	overwrote bool // it ends, and what another one wrote is lost
@@ -86,7 +86,7 @@ func (w *witness) enter(rw http.ResponseWriter, r *http.Request) {
 	rec.runs++
 	rec.now[by]++
 	rec.most = max(rec.most, rec.underWay())
-	w.tell(sighting{key: key, began: true, overlaps: rec.underWay() > 1})
+	w.tell(sighting{key: key, by: by, began: true, overlaps: rec.underWay() > 1})
 	_, _ = fmt.Fprint(rw, rec.balance)
 }
 
@@ -100,7 +100,7 @@ func (w *witness) leave(_ http.ResponseWriter, r *http.Request) {
 	}
 	rec.now[by]--
 	balance, err := strconv.Atoi(r.FormValue("balance"))
-	w.tell(sighting{key: key, overwrote: err == nil && balance <= rec.balance})
+	w.tell(sighting{key: key, by: by, overwrote: err == nil && balance <= rec.balance})
 	if err == nil {
 		rec.balance = balance
 	}
