@@ -21,8 +21,8 @@ type Config struct {
 	// is empty, ends the request with 400 Bad Request, or with what the error's
 	// HTTPStatus() int method says; the handler does not run.
 	//
-	// It must not keep the request: an adapter takes the route parameters off again
-	// when the response is there.
+	// It must not keep the request, which an adapter may use again for the next one.
+	// The request's context it may keep.
 	Key func(*http.Request) (string, error)
 
 	// Namespace keeps the keys of one application apart from those of another

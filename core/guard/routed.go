@@ -12,16 +12,16 @@ import (
 // and where that reports false [Guard.ServeRouted]. It is for one request and one
 // goroutine.
 //
-// The request that a key function gets of it is on loan: its PathValues are gone
-// when the key function has returned.
+// The request that a key function gets of it is on loan: after a hit it is made
+// into another one. What the handler gets is the handler's.
 type Routed struct {
-	request *http.Request
+	request *http.Request // &loan, or a copy of its own
 
-	// blank has no more than a map for path values. It lives on from hit to hit,
-	// because SetPathValue would make one for every request.
-	blank  http.Request
-	names  []string // of the values that are in the map
-	lasted bool     // request uses the map of blank
+	loan http.Request
+	// blank has no more than a map for path values, which loan uses as well.
+	// SetPathValue would make one for every request.
+	blank http.Request
+	names []string // of the values that are in the map
 
 	key   string
 	err   error
@@ -41,7 +41,8 @@ func NewRouted(ctx context.Context, r *http.Request, pattern string) *Routed {
 		o.names = make([]string, 0, 4)
 		o.blank.SetPathValue("", "") // makes the map
 	}
-	o.request, o.lasted = o.blank.WithContext(ctx), true
+	o.loan = *o.blank.WithContext(ctx) // the copy that WithContext makes stays on the stack
+	o.request = &o.loan
 	copyFields(o.request, r)
 	o.request.Pattern = pattern
 	return o
@@ -59,20 +60,21 @@ func newRoutedTwice(ctx context.Context, r *http.Request, pattern string) *Route
 // SetPathValue gives the request the route parameter name.
 func (o *Routed) SetPathValue(name, value string) {
 	o.request.SetPathValue(name, value)
-	if o.lasted {
+	if o.request == &o.loan {
 		o.names = append(o.names, name)
 	}
 }
 
-// release takes the values off a request that nobody needs any more. One that
-// was not answered by a hit is the handler's, map and all.
+// release takes back a request that nobody needs any more. One that was not
+// answered by a hit is the handler's, map and all.
 func (o *Routed) release() {
-	if !o.lasted {
+	if o.request != &o.loan {
 		return
 	}
 	for _, name := range o.names {
-		o.request.SetPathValue(name, "")
+		o.blank.SetPathValue(name, "")
 	}
+	o.loan = http.Request{}
 	o.names, o.request, o.key, o.err, o.asked = o.names[:0], nil, "", nil, false
 	routeds.Put(o)
 }
