@@ -6,9 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/market-intel-brain/dlm/core"
+	"github.com/market-intel-brain/dlm/core/cache"
 	"github.com/market-intel-brain/dlm/core/guard"
 )
 
@@ -21,6 +23,21 @@ func TestNewNamesEveryMistake(t *testing.T) {
 		"ContentionStatus", "OnUnavailable", "Scope", "Jitter"} {
 		require.ErrorContains(t, err, field+":")
 	}
+}
+
+// A Manager on a Cluster tells no servers to keep responses on, and memory would
+// let every process run a request once.
+func TestIdempotentNeedsASharedStore(t *testing.T) {
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}})
+	defer func() { require.NoError(t, client.Close()) }()
+	locks, err := core.New(core.Config{Clients: []redis.UniversalClient{client}})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, locks.Close()) }()
+	_, err = guard.New(guard.Config{Locks: locks, Idempotent: &guard.Idempotent{}})
+	require.ErrorContains(t, err, "Store: nil")
+	g, err := guard.New(guard.Config{Locks: locks, Idempotent: &guard.Idempotent{}, Store: cache.NewRedis(client)})
+	require.NoError(t, err)
+	require.NoError(t, g.Close())
 }
 
 func TestRefusalIsAnErrorLikeAnyOther(t *testing.T) {

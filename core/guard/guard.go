@@ -40,6 +40,9 @@ func New(cfg Config) (*Guard, error) {
 	return g, nil
 }
 
+// errAlone: the memory of one process cannot tell what another one ran.
+var errAlone = errors.New("Store: nil: with Idempotent, and a Manager whose Clients are more than single servers, name the store that all processes share, such as cache.NewRedis(client)")
+
 // open opens what the Guard keeps responses in, if it does.
 func (g *Guard) open() (err error) {
 	config := g.cacheConfig()
@@ -49,6 +52,9 @@ func (g *Guard) open() (err error) {
 	g.store = g.Store
 	if g.store == nil {
 		g.store, g.closing = defaultStore(g.Locks)
+		if _, alone := g.store.(*cache.Memory); alone && g.Idempotent != nil {
+			return errAlone
+		}
 	}
 	if config != nil {
 		config.Store = g.store
@@ -88,23 +94,12 @@ func (g *Guard) Close() (err error) {
 // through, with the lock released.
 func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request) error) error {
 	if g.Idempotent != nil {
-		if done, err := g.idempotent(w, r, g.guarded(next)); done {
+		behind := func(w http.ResponseWriter, r *http.Request) error { return g.serve(w, r, next) }
+		if done, err := g.idempotent(w, r, behind); done {
 			return err
 		}
 	}
 	return g.serve(w, r, next)
-}
-
-// guarded is next behind everything but Idempotent.
-func (g *Guard) guarded(next handler) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		err := g.serve(w, r, next)
-		if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
-			WriteRefusal(w, err) // into the recording
-			return nil
-		}
-		return err
-	}
 }
 
 func (g *Guard) serve(w http.ResponseWriter, r *http.Request, next handler) error {

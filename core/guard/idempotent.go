@@ -1,12 +1,10 @@
 package guard
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"io"
 	"net/http"
 	"time"
 
@@ -23,8 +21,11 @@ import (
 // again, from any process that shares the store. While it runs a repetition is
 // 409 Conflict; one with another payload or target is 422.
 //
+// The handler is not told when its client goes away, so that the client, which
+// cannot know what became of its request, finds the response when it asks again.
+//
 // A response that could not be kept (5xx, streamed, over MaxBody) leaves the key
-// unused: its repetition runs the handler.
+// unused: its repetition runs the handler. So does a refusal of the Guard's own.
 type Idempotent struct {
 	// Required refuses requests without the field with 400. Default: they run as
 	// without Idempotent.
@@ -83,7 +84,10 @@ func (g *Guard) idempotent(w http.ResponseWriter, r *http.Request, next handler)
 		return true, g.refuseKey(r, err)
 	}
 	r, print, err := g.fingerprint(r)
-	if err != nil {
+	switch {
+	case errors.Is(err, errBodyRead):
+		return true, g.refuseKey(r, err)
+	case err != nil:
 		return true, &Refusal{Status: http.StatusRequestEntityTooLarge, Err: err}
 	}
 	return true, g.once(w, r, g.replayName(r, principal, key), print, next)
@@ -126,43 +130,28 @@ func (g *Guard) replayName(r *http.Request, principal, key string) string {
 	return string(append(name, key...))
 }
 
-// fingerprint reads the body and sums up what a repetition has to have in common
-// with the first request.
-func (g *Guard) fingerprint(r *http.Request) (*http.Request, []byte, error) {
-	sum := sha256.New()
-	for _, part := range []string{r.Host, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Get("Content-Type")} {
-		sum.Write(appendField(nil, part))
-	}
-	if r.Body == nil || r.Body == http.NoBody {
-		return r, sum.Sum(nil), nil
-	}
-	limit := max(g.ReadAhead, defaultReadAhead)
-	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
-	if err != nil || int64(len(body)) > limit {
-		return r, nil, errors.Join(ErrBodyTooLarge, err)
-	}
-	sum.Write(body)
-	read := r.WithContext(r.Context())
-	read.Body = &aheadBody{Reader: bytes.NewReader(body), Closer: r.Body}
-	return read, sum.Sum(nil), nil
-}
-
 // once answers with the response kept under name, or by next.
 func (g *Guard) once(w http.ResponseWriter, r *http.Request, name string, print []byte, next handler) error {
 	var (
 		own        *response
 		handlerErr error
 	)
-	res, err := g.replays.Do(r.Context(), cache.Call[*response]{
+	res, err := g.replays.Do(context.WithoutCancel(r.Context()), cache.Call[*response]{
 		Key: name, Lock: name, Serial: true, Inline: true, Wait: -1, Contention: cache.FreshOnly,
 		Fetch: func(ctx context.Context) (*response, error) {
 			rec, writer := newRecorder(w, r, g.MaxBody)
 			handlerErr = next(writer, r.WithContext(ctx))
+			if refusal := (*Refusal)(nil); errors.As(handlerErr, &refusal) && !rec.live {
+				return nil, handlerErr // not what the handler answers
+			}
 			own = g.keepable(rec, print)
 			return own, nil
 		},
 	})
+	refusal := (*Refusal)(nil)
 	switch {
+	case errors.As(err, &refusal):
+		return err
 	case errors.Is(err, core.ErrNotAcquired):
 		return &Refusal{Status: http.StatusConflict, RetryAfter: retrySoon, Err: errors.Join(ErrIdempotencyRunning, err)}
 	case err != nil:
@@ -180,14 +169,14 @@ func (g *Guard) once(w http.ResponseWriter, r *http.Request, name string, print 
 	return handlerErr
 }
 
-// keepable is the recorded response, to be kept if it is whole and no server
-// error. It belongs to one principal, so it is kept with all its fields, cookies
+// keepable is the recorded response, to be kept if it is whole, the handler's, and
+// no server error. It belongs to one principal, so it is kept with all its fields, cookies
 // included, whatever it says to caches.
 func (g *Guard) keepable(rec *recorder, print []byte) *response {
 	complete := rec.finish()
 	resp := &response{status: rec.status, body: rec.body, variant: print, live: rec.live}
 	resp.meta.ReceivedAt = time.Now()
 	resp.keep(rfc9111.StoredHeader(rfc9111.Canonical(rec.sent), &resp.meta))
-	resp.policy = cache.Policy{Fresh: g.Idempotent.Keep, NoStore: !complete || rec.status >= 500}
+	resp.policy = cache.Policy{Fresh: g.Idempotent.Keep, NoStore: !complete || rec.refused || rec.status >= 500}
 	return resp
 }

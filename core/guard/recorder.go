@@ -27,6 +27,18 @@ type recorder struct {
 	live   bool
 	onLive func() // told before the first byte goes out; nil: nobody cares
 	broken error  // of the client's connection
+
+	refused bool // what is recorded answers for the handler, which did not run
+}
+
+// markRefused says so of the response that w records, if it does.
+func markRefused(w http.ResponseWriter) {
+	switch w := w.(type) {
+	case *recorder:
+		w.refused = true
+	case hijackable:
+		w.refused = true
+	}
 }
 
 // newRecorder returns the writer for the handler. It can be hijacked only where

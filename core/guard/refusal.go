@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/market-intel-brain/dlm/core"
+	"github.com/market-intel-brain/dlm/core/cache"
 )
 
 // Refusal is the error of a request whose handler did not run.
@@ -70,20 +71,21 @@ func (g *Guard) refuseKey(r *http.Request, err error) error {
 //
 //	the client went away, or its deadline passed   503, nobody is to blame
 //	somebody else holds the lock                   ContentionStatus
-//	too few nodes answered, or shutting down       503
 //	the caller holds the lock already, bad option  500 and a line in the log
+//	an outage of nodes or store, or shutting down  503
 func (g *Guard) refuseLock(r *http.Request, err error) *Refusal {
 	if r.Context().Err() == nil {
 		g.outcomes.refused.Add(1)
 	}
 	switch {
 	case r.Context().Err() != nil, unavailable(err):
-		return &Refusal{Status: http.StatusServiceUnavailable, RetryAfter: retrySoon, Err: err}
 	case errors.Is(err, core.ErrNotAcquired), errors.Is(err, ErrQueueFull):
 		return &Refusal{Status: g.ContentionStatus, RetryAfter: retrySoon, Err: err}
+	case errors.Is(err, core.ErrDeadlock), errors.Is(err, core.ErrInvalid), errors.Is(err, cache.ErrInvalid):
+		g.logMistake(r, err)
+		return &Refusal{Status: http.StatusInternalServerError, Err: err}
 	}
-	g.logMistake(r, err)
-	return &Refusal{Status: http.StatusInternalServerError, Err: err}
+	return &Refusal{Status: http.StatusServiceUnavailable, RetryAfter: retrySoon, Err: err}
 }
 
 // contended lets OnContention answer.
@@ -93,6 +95,7 @@ func (g *Guard) contended(w http.ResponseWriter, r *http.Request, refusal *Refus
 		return refusal
 	}
 	refusal.SetRetryAfter(w.Header())
+	markRefused(w)
 	g.OnContention(w, r, refusal)
 	return nil
 }
