@@ -29,7 +29,8 @@ import (
 // failed repeats it on the shard that returns, before it uses it and, while a Cache
 // is open on it, within a second or two; only if that process has ended before,
 // and the entry's other shard is down later, can a purged value be served again.
-// What was filled while a shard was down is fetched once more when it is back.
+// Set ContextTimeoutEnabled in the Ring's options: without it a shard that is frozen
+// also holds up the entries whose second copy it has, until the Ring notices.
 type Redis struct {
 	client  redis.UniversalClient
 	ring    *redis.Ring // client, if it is one

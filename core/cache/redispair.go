@@ -20,8 +20,8 @@ import (
 //	an older one   a fill         the heir's, if the own place vouches for it
 //	nothing        a fill         likewise
 //
-// A fill from before or during another outage has its other copy elsewhere: it
-// counts while that place is down, and else not. Always without those whose tag either place has purged. Fills without fencing
+// A fill made while another place was down, or thought to be, has its other copy in
+// a third one: that is asked then, and is not needed while it is down. Always without those whose tag either place has purged. Fills without fencing
 // tokens are of one age; the own place's counts for the later one.
 type pair struct {
 	own, heir       *place
@@ -37,9 +37,7 @@ func (r *Redis) getOfTwo(ctx context.Context, key string, own, heir *place) (Ite
 	asking.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, heirPatience)
 		defer cancel()
-		if p.heirErr = heir.settle(ctx); p.heirErr == nil {
-			p.theirs, p.heirErr = heir.standing(ctx, key)
-		}
+		p.theirs, p.heirErr = heir.word(ctx, key)
 	})
 	if p.ownErr = own.settle(ctx); p.ownErr == nil {
 		p.ours, p.ownErr = own.find(ctx, key)
@@ -93,10 +91,7 @@ func (p *pair) believed(ctx context.Context) (Item, error) {
 // in, has purged neither it nor one of its tags since.
 func (p *pair) agreed(ctx context.Context, at *place, x replica, other *place, now *replica, then peerMark) (Item, error) {
 	if then.name != other.name {
-		if _, err := at.r.shardAt(then.name); then.name == "" || err == nil {
-			return Item{}, nil
-		}
-		return at.unpurged(ctx, x)
+		return p.thirdAgreed(ctx, at, x, then)
 	}
 	if then.gen != now.mark.gen {
 		return Item{}, nil
@@ -113,4 +108,32 @@ func (p *pair) agreed(ctx context.Context, at *place, x replica, other *place, n
 		return Item{}, err // the other place has died meanwhile, or has purged a tag: a miss
 	}
 	return it, nil
+}
+
+// thirdAgreed is agreed for a replica whose other copy is in neither place.
+func (p *pair) thirdAgreed(ctx context.Context, at *place, x replica, then peerMark) (Item, error) {
+	if then.name == "" {
+		return Item{}, nil
+	}
+	shard, err := at.r.shardAt(then.name)
+	if err != nil {
+		return at.unpurged(ctx, x)
+	}
+	third := at.r.placeOf(shard)
+	now, err := third.word(ctx, p.key)
+	if err != nil {
+		return Item{}, nil //nolint:nilerr // nobody vouches for it: a miss
+	}
+	if now.held && now.frame.fill == x.frame.fill {
+		then = peerMark{third.name, now.mark.gen, now.frame.epoch}
+	}
+	return p.agreed(ctx, at, x, third, &now, then)
+}
+
+// word is the standing of an entry at a place that owes nothing.
+func (p *place) word(ctx context.Context, key string) (replica, error) {
+	if err := p.settle(ctx); err != nil {
+		return replica{}, err
+	}
+	return p.standing(ctx, key)
 }

@@ -168,4 +168,12 @@ func TestRingOutlivesAShard(t *testing.T) {
 	check("noticed")
 	assert.Error(t, s.DeleteTags(ctx, "other"), "the dead shard was not purged")
 	assert.Nil(t, get("other").Value)
+	for i := range n {
+		require.NoError(t, set(name("late", i), get(name("late", i)).Mark))
+	}
+	require.NoError(t, nodes.Node(1).Restart())
+	require.Eventually(t, func() bool { return ring.Len() == 3 }, patience, 10*time.Millisecond)
+	for i := range n {
+		assert.NotNil(t, get(name("late", i)).Value, "filled while a shard was down, looked for when it is back")
+	}
 }

@@ -11,7 +11,7 @@ if ARGV[1] ~= '*' then
     return 0
   end
   local head = redis.pcall('GETRANGE', KEYS[1], 0, 18) -- an error if it is no string
-  local held = type(head) == 'string' and string.match(head, '^dr%c(%x+)$')
+  local held = type(head) == 'string' and string.match(head, '^dr.(%x+)$')
   if held and #held == 16 and held ~= ARGV[2] and held > ARGV[5] then
     return 0
   end
