@@ -25,6 +25,23 @@
 // generations along with the values; a fetch begun before the loss is then not
 // stored, because its generation is gone.
 //
+// # From the Python system
+//
+// Every snippet of its README that is about caching, and the example that ports it:
+//
+//	Cache Stampede Protection: protect_cache_stampede(cache_key, data_fetcher, …)   Cache.Get
+//	Decorator Usage: @cache_stampede_protect("expensive_query_{symbol}")           Memoize
+//	Basic Usage, Lock with Stale Data Fallback: get_lock(…, return_stale, stale_ttl) Cache.Lookup
+//	SWR Integration: refresh_with_lock, else _get_stale_data(key, 300)             Cache.Refresh
+//	Graceful Degradation: stale data, as a last resort a direct fetch              Config (DirectFetch)
+//	Stale Data Strategy: is_stale_acceptable(stale_data)                           Cache.Lookup (StaleStrategy)
+//	Tiered Cache Integration: TieredCacheManager before protect_cache_stampede     NewTiered
+//	SWR Pattern: create_task(refresh_with_lock), the stale data at once            Config (StaleWhileRevalidate)
+//	Lock Manager Statistics: get_statistics()["stale_data_cache_size"]             Cache.Stats
+//
+// and, of what its classes offer beside the README, clear_stale_cache is
+// Cache.Invalidate, and get_stale_data Cache.Peek.
+//
 // # Values are shared
 //
 // The same value, not a copy, goes to every caller of a process. Treat what it

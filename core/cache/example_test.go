@@ -11,18 +11,6 @@ import (
 	"github.com/market-intel-brain/dlm/core/coretest"
 )
 
-// The Python system's caching calls, and what they are here:
-//
-//	protect_cache_stampede(cache_key, data_fetcher, …)   ExampleCache_Get
-//	get_lock(…, return_stale=True, stale_ttl=60)         ExampleCache_Lookup
-//	@cache_stampede_protect("expensive_query_{symbol}")  ExampleMemoize
-//	refresh_with_lock, then get_stale_data               ExampleCache_Refresh
-//	swr_get with create_task(refresh_with_lock)          ExampleConfig_staleWhileRevalidate
-//	safe_data_fetch: last resort, fetch without the lock ExampleConfig_directFetch
-//	TieredCacheManager                                   ExampleNewTiered
-//	clear_stale_cache                                    ExampleCache_Invalidate
-//	get_statistics                                       ExampleCache_Stats
-
 type profile struct{ ID, Name string }
 
 func fetchProfile(context.Context) (profile, error) { return profile{"123", "Ada"}, nil }
@@ -63,25 +51,41 @@ func ExampleCache_Lookup() {
 	manager, stop := locks()
 	defer stop()
 	// Calls run one at a time; whoever does not get the lock gets the last value.
-	// The fetch needs the lock itself, so it must not run without one.
-	users := mustNew[profile](cache.Config{
-		Locks: manager, Stale: time.Minute, Wait: 2 * time.Second, OnLockFailure: cache.FailClosed,
-	})
+	users := mustNew[profile](cache.Config{Locks: manager, Stale: time.Minute, Wait: 2 * time.Second})
 	defer users.Close()
+	ctx := context.Background()
 
-	r, err := users.Lookup(context.Background(), "user_data_123", func(ctx context.Context) (profile, error) {
-		lock, _ := core.FromContext(ctx)
-		if err := lock.Extend(ctx, 5*time.Second); err != nil {
-			return profile{}, err
-		}
-		inside, err := users.Do(context.Background(), cache.Call[profile]{Key: "user_data_123", Fetch: fetchProfile, Wait: -1})
-		fmt.Println("meanwhile:", inside.State, errors.Is(err, core.ErrNotAcquired))
-		return fetchProfile(ctx)
-	})
+	r, err := users.Lookup(ctx, "user_data_123", fetchProfile)
 	fmt.Println(r.State, r.Value.Name, err)
+	_, _ = users.Lookup(ctx, "user_data_123", func(context.Context) (profile, error) {
+		meanwhile, err := users.Lookup(ctx, "user_data_123", fetchProfile) // of somebody else
+		fmt.Println(meanwhile.State, meanwhile.Value.Name, err)
+		return profile{"123", "Ada Lovelace"}, nil
+	})
 	// Output:
-	// meanwhile: none true
 	// fetched Ada <nil>
+	// stale Ada <nil>
+}
+
+func ExampleCache_Lookup_staleStrategy() {
+	profiles := mustNew[profile](cache.Config{Fresh: time.Nanosecond, Stale: time.Hour, Contention: cache.FreshFirst})
+	defer profiles.Close()
+	ctx := context.Background()
+	_, _ = profiles.Get(ctx, "data_key", fetchProfile)
+
+	acceptable := func(r cache.Result[profile]) bool { return r.Age < 5*time.Minute }
+	r, err := profiles.Lookup(ctx, "data_key", func(context.Context) (profile, error) {
+		return profile{}, errors.New("the database is down")
+	})
+	switch {
+	case err != nil:
+		fmt.Println("no data:", err)
+	case r.State == cache.Stale && !acceptable(r):
+		fmt.Println("stale data not acceptable")
+	default:
+		fmt.Println(r.State, r.Value.Name, "-", r.Err)
+	}
+	// Output: stale Ada - the database is down
 }
 
 func ExampleMemoize() {
@@ -105,6 +109,34 @@ func ExampleMemoize() {
 }
 
 func ExampleCache_Refresh() {
+	manager, stop := locks()
+	defer stop()
+	profiles := mustNew[profile](cache.Config{Locks: manager, Fresh: time.Minute, Stale: 5 * time.Minute, Wait: 200 * time.Millisecond})
+	defer profiles.Close()
+	ctx := context.Background()
+	_, _ = profiles.Get(ctx, "key", fetchProfile)
+
+	swrGetData := func(fetch func(context.Context) (profile, error)) (profile, error) {
+		fresh, err := profiles.Refresh(ctx, "key", fetch)
+		if errors.Is(err, core.ErrNotAcquired) { // somebody else refreshes
+			if old, ok := profiles.Peek(ctx, "key"); ok && old.Age < 5*time.Minute {
+				return old.Value, nil
+			}
+		}
+		return fresh, err
+	}
+	p, err := swrGetData(func(context.Context) (profile, error) {
+		p, err := swrGetData(fetchProfile) // of somebody else, meanwhile
+		fmt.Println(p.Name, err)
+		return profile{"123", "Ada Lovelace"}, nil
+	})
+	fmt.Println(p.Name, err)
+	// Output:
+	// Ada <nil>
+	// Ada Lovelace <nil>
+}
+
+func ExampleCache_Refresh_failed() {
 	profiles := mustNew[profile](cache.Config{Fresh: time.Minute, Stale: 5 * time.Minute})
 	defer profiles.Close()
 	ctx := context.Background()
@@ -197,12 +229,43 @@ func ExampleCache_InvalidateTag() {
 }
 
 func ExampleCache_Stats() {
-	profiles := mustNew[profile](cache.Config{Fresh: time.Minute})
+	memory := cache.NewMemory(64 << 20)
+	profiles := mustNew[profile](cache.Config{Fresh: time.Minute, Store: memory})
 	defer profiles.Close()
 	for range 3 {
 		_, _ = profiles.Get(context.Background(), "123", fetchProfile)
 	}
 	s := profiles.Stats()
-	fmt.Println(s.Fetches, s.Hits)
-	// Output: 1 2
+	fmt.Println("fetches:", s.Fetches, "hits:", s.Hits)
+	fmt.Println("entries:", memory.Usage().Entries)
+	// Output:
+	// fetches: 1 hits: 2
+	// entries: 1
+}
+
+func ExampleCache_Do() {
+	profiles := mustNew[profile](cache.Config{Fresh: time.Minute})
+	defer profiles.Close()
+
+	r, err := profiles.Do(context.Background(), cache.Call[profile]{
+		Key: "user_profile_123", Fetch: fetchProfile,
+		Contention: cache.FreshOnly, Wait: 3 * time.Second,
+	})
+	fmt.Println(r.State, r.Value.Name, err)
+	// Output: fetched Ada <nil>
+}
+
+func ExampleCache_Peek() {
+	profiles := mustNew[profile](cache.Config{Fresh: time.Minute})
+	defer profiles.Close()
+	ctx := context.Background()
+
+	_, ok := profiles.Peek(ctx, "123")
+	fmt.Println(ok)
+	_, _ = profiles.Get(ctx, "123", fetchProfile)
+	r, ok := profiles.Peek(ctx, "123")
+	fmt.Println(ok, r.State, r.Value.Name)
+	// Output:
+	// false
+	// true fresh Ada
 }
