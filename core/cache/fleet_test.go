@@ -283,6 +283,8 @@ func (m *monitor) count(line string) {
 //	4 ×  claim  SET, ZADD
 //	1 ×  look again, fill, release
 //	3 ×  look   PTTL, MGET
+//
+// That is 25. The lock service may send one script of its own besides.
 func TestThousandColdCallersInFourProcesses(t *testing.T) {
 	nodes := coretest.Redis(t, 2)
 	store, gates := nodes.Node(0), nodes.Node(1)
@@ -303,7 +305,8 @@ func TestThousandColdCallersInFourProcesses(t *testing.T) {
 		assert.Equal(t, 1, rep.Fetches)
 		assert.Len(t, rep.Values, 1)
 		assert.Empty(t, rep.Errors)
-		assert.LessOrEqual(t, m.total(), 25, "%v", m.sent)
+		assert.LessOrEqual(t, m.total(), 26, "%v", m.sent)
+		assert.LessOrEqual(t, m.sent["mget"]+m.sent["pttl"], 15)
 	}
 }
 

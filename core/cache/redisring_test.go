@@ -28,10 +28,10 @@ func TestShardBringsNothingBack(t *testing.T) {
 			const n = 60 // keys, so that every shard owns some of each kind
 			ctx := t.Context()
 			nodes := coretest.Redis(t, 3, coretest.WithPersistence())
-			connect := func() *cache.Redis {
-				return cache.NewRedis(ringClientWith(t, nodes, redis.RingOptions{ReadTimeout: 100 * time.Millisecond, MaxRetries: -1}))
+			connect := func(timeout time.Duration) *cache.Redis {
+				return cache.NewRedis(ringClientWith(t, nodes, redis.RingOptions{ReadTimeout: timeout, MaxRetries: -1}))
 			}
-			purger, reader := connect(), connect()
+			purger, reader := connect(100*time.Millisecond), connect(patience)
 			fill := func(key, value string, tags ...string) {
 				it, err := reader.Get(ctx, key)
 				require.NoError(t, err)
@@ -107,7 +107,7 @@ func TestMissedPurgeIsRepeated(t *testing.T) {
 	require.NoError(t, nodes.Node(0).Restart())
 	require.NotZero(t, entries(nodes.Node(0)))
 	require.Eventually(t, func() bool { return entries(nodes.Node(0)) == 0 }, patience, 10*time.Millisecond)
-	reader := connect()
+	reader := cache.NewRedis(ringClientWith(t, nodes, redis.RingOptions{ReadTimeout: patience, MaxRetries: -1}))
 	for _, later := range nodes.All()[1:] {
 		require.NoError(t, later.Kill())
 		for _, key := range keys {
