@@ -18,6 +18,9 @@
 // time that the grant took and the allowance for drift. [Lock.Context] is
 // cancelled with cause [ErrLost] before anybody else can be granted the key.
 //
+// A server that executed a command whose answer was lost is asked again as soon
+// as there is another connection; within NodeTimeout that is a success.
+//
 // No node holds up a call for longer than [Config].NodeTimeout, and a node that
 // stays silent costs neither time nor goroutines. No call lasts noticeably
 // longer than its wait or its context. A key that nobody owns is removed from

@@ -126,6 +126,9 @@ func (p *poll) Receive(_ int, r wire.Reply) {
 	}
 }
 
+// Repeat implements wire.Repeater: a raise changes nothing where it is done.
+func (p *poll) Repeat(_ int, sent *wire.Request) *wire.Request { return sent }
+
 func (p *poll) wait(ctx context.Context, m *Manager, patience time.Duration) bool {
 	timer := m.timers.get(patience)
 	defer m.timers.put(timer)

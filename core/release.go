@@ -59,6 +59,8 @@ type farewell struct {
 	m     *Manager
 	debt  debt
 	until time.Time // when the key has ended by itself
+	valid time.Time // until when the lease is ours on the nodes in held
+	held  nodeSet   // that held the lease when the release was sent
 	done  signal
 	need  int
 	home  int // index of the node whose answer is waited for too; -1: none
@@ -74,15 +76,19 @@ type farewell struct {
 type farewellCode struct {
 	told     bool // answered or failed
 	answered bool
+	freed    bool // the release, and nothing else, took our key away
 	code     int64
 	err      error
 }
 
 func (m *Manager) sendReleases(s *lease, now time.Time, requeue string) *farewell {
 	f := &farewell{
-		m: m, debt: s.debt(), until: now.Add(s.longestTTL()), done: m.signals.get(),
+		m: m, debt: s.debt(), done: m.signals.get(),
 		need: quorumOf(len(m.nodes)), pending: len(m.nodes), home: -1,
 	}
+	s.mu.Lock()
+	f.until, f.valid, f.held = now.Add(s.longest), s.until, s.holds
+	s.mu.Unlock()
 	f.codes = f.room[:0]
 	if len(m.nodes) > len(f.room) {
 		f.codes = make([]farewellCode, 0, len(m.nodes))
@@ -105,20 +111,15 @@ func (m *Manager) sendReleases(s *lease, now time.Time, requeue string) *farewel
 	return f
 }
 
-func (l *lease) longestTTL() time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.longest
-}
-
 // Receive implements wire.Receiver.
 func (f *farewell) Receive(index int, r wire.Reply) {
 	f.m.nodes[index].settle(f.debt, f.until, r)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.codes[index] = farewellCode{told: true, answered: r.Err == nil, code: r.Int, err: r.Err}
+	freed := r.Err == nil && (r.Int > 0 || r.Repeated && f.wasOurs(index))
+	f.codes[index] = farewellCode{told: true, answered: r.Err == nil, freed: freed, code: r.Int, err: r.Err}
 	f.pending--
-	if r.Err == nil && r.Int > 0 {
+	if freed {
 		f.released++
 	}
 	if f.released >= f.need && (f.home < 0 || f.codes[f.home].told) || f.pending == 0 {
@@ -127,6 +128,16 @@ func (f *farewell) Receive(index int, r wire.Reply) {
 		}
 	}
 }
+
+// wasOurs reports whether a release that finds our key gone has only lost its
+// first answer: nothing but that release can have taken the key away, or let
+// somebody else have it, while the lease is valid.
+func (f *farewell) wasOurs(index int) bool {
+	return f.held.has(index) && time.Now().Before(f.valid)
+}
+
+// Repeat implements wire.Repeater.
+func (f *farewell) Repeat(_ int, sent *wire.Request) *wire.Request { return sent }
 
 func (f *farewell) wait(m *Manager) {
 	select {
@@ -178,7 +189,7 @@ func (f *farewell) verdict(m *Manager, s *lease, expired bool) error {
 			if s.holds.has(i) {
 				ours++
 			}
-		case c.code > 0:
+		case c.freed:
 			ours++
 			confirmed++
 		default:

@@ -163,17 +163,3 @@ func TestReleaseReachesNodesThatWereCutOff(t *testing.T) {
 		})
 	})
 }
-
-// A release whose reply is lost was a release.
-func TestLostReplyOfRelease(t *testing.T) {
-	t.Parallel()
-	nodes := coretest.Redis(t, 3)
-	proxies := coretest.ProxiesTo(t, nodes.URLs())
-	m := managerOn(t, proxyURLs(proxies), withTTL(time.Hour))
-	l := hold(t, m, "k")
-	requireHolders(t, l, nodes.All()...)
-	proxies[0].DropReplies()
-	require.NoError(t, l.Release(t.Context()))
-	require.NoError(t, proxies[0].Resume())
-	requireGone(t, nodes.All()...)
-}

@@ -199,6 +199,16 @@ func (r *renewal) Receive(index int, reply wire.Reply) {
 	}
 }
 
+// Repeat implements wire.Repeater, as long as there is a lease to renew.
+func (r *renewal) Repeat(_ int, sent *wire.Request) *wire.Request {
+	for _, l := range r.leases {
+		if !l.gone.Load() {
+			return sent
+		}
+	}
+	return nil
+}
+
 func (r *renewal) verdict(i int) verdict {
 	return decide(len(r.m.nodes), r.counts[i].renewed, r.counts[i].gone+r.counts[i].others)
 }

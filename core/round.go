@@ -115,12 +115,27 @@ func (r *round) isOver() bool {
 func (r *round) Receive(index int, reply wire.Reply) {
 	n := r.m.nodes[index]
 	v := readVote(reply)
-	if v.answer == claimed {
+	switch {
+	case v.answer == claimed:
 		if v = r.confirm(n, reply); v.answer == asked {
 			return
 		}
+	case v.answer == failed && reply.Repeated: // the first time it may have been executed
+		v.answer = unknown
 	}
 	r.take(n, v)
+}
+
+// Repeat implements wire.Repeater. A claim would be refused by its own lock,
+// the script knows it. A node that restarted may have forgotten others' locks.
+func (r *round) Repeat(index int, sent *wire.Request) *wire.Request {
+	switch {
+	case r.m.nodes[index].ballot.Load().refusal(time.Now()) != nil:
+		return nil
+	case sent.Claims():
+		return r.lease.request(r.lease.ttl, r.lease.proposed, "")
+	}
+	return sent
 }
 
 // take enters a node's vote.

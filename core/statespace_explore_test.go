@@ -27,7 +27,7 @@ import (
 //   - every contender makes one attempt; a retry is one more contender, since
 //     each attempt has an owner of its own;
 //   - an attempt asks a node twice: by a claim and a script, or by the script and
-//     its repetition; after its end one of its messages takes effect on one node,
+//     its repetition, which may come while the lock is held; after its end one of its messages takes effect on one node,
 //     or none where the scenario is prompt;
 //   - a lease is renewed once, and each node loses its data once;
 //   - one key: other keys of the bucket only move counters up.
@@ -45,7 +45,7 @@ type scenario struct {
 	spread            uint8 // counters begin anywhere from 0 to this: other keys have used them
 	clocks            bool  // proposals grow with the time of the attempt
 	claims            bool  // claims first, as on connections of our own; else scripts alone, as through go-redis
-	repeats           bool  // a script may be executed twice, the first reply lost
+	repeats           bool  // a claim or a script may be asked again by script, the first reply lost
 	renewals          bool
 	losses            int  // nodes that lose their data
 	clocksJump        bool // keys expire at any moment: exclusion is lost, tokens must not be shared all the same
@@ -490,6 +490,9 @@ func (e *explorer) messages(at int, s state, a, n int) {
 		}
 	case holding:
 		e.try(s, how("tops up"), func(s *state) bool { return e.topUp(s, a, n) })
+		if e.repeats && c.claimed>>a&1 == 1 && c.ran>>a&1 == 0 && !c.banned && e.answers(&s, a, n) {
+			e.try(s, how("is asked again"), func(s *state) bool { return e.acquire(s, a, n, false) })
+		}
 		if e.renewals && me.renewal == 0 {
 			e.try(s, how("renews"), func(s *state) bool { return e.renew(s, a, n) })
 		}
@@ -517,7 +520,7 @@ func (e *explorer) asks(s state, how func(string) step, a, n int) {
 		e.try(s, how("claims"), func(s *state) bool { return e.claim(s, a, n) })
 	case half:
 		e.try(s, how("moves the counter"), func(s *state) bool { e.move(s, a, n); return true })
-	case (first || e.claims || e.repeats) && c.ran>>a&1 == 0 && e.answers(&s, a, n) && (!e.claims || c.voted[a] == 0 && c.node.holder == uint8(a+1)):
+	case (first || e.claims || e.repeats) && c.ran>>a&1 == 0 && e.answers(&s, a, n) && (!e.claims || e.repeats || c.voted[a] == 0 && c.node.holder == uint8(a+1)):
 		e.try(s, how("acquires"), func(s *state) bool { return e.acquire(s, a, n, first) })
 	}
 }

@@ -24,6 +24,11 @@ var soundScenarios = map[string]scenario{
 	"claims, 2 on 4": {nodes: 4, contenders: 2, block: 1, claims: true, prompt: true},
 	"claims, 3 on 2": {nodes: 2, contenders: 3, block: 1, claims: true, prompt: true},
 
+	"claims repeated, 2 on 2":     {nodes: 2, contenders: 2, block: 1, spread: 1, claims: true, repeats: true},
+	"claims repeated, 2 on 3":     {nodes: 3, contenders: 2, block: 1, claims: true, repeats: true, prompt: true},
+	"repeated while renewing":     {nodes: 3, contenders: 2, block: 1, repeats: true, renewals: true, prompt: true},
+	"repeated where data is lost": {nodes: 3, contenders: 2, block: 1, clocks: true, repeats: true, losses: 1, prompt: true},
+
 	"late messages":            {nodes: 3, contenders: 2, block: 1},
 	"blocks":                   {nodes: 3, contenders: 2, block: 2, spread: 1, prompt: true},
 	"clocks":                   {nodes: 3, contenders: 2, block: 1, spread: 1, clocks: true, prompt: true},

@@ -96,23 +96,15 @@ func (s *Stream) reachable(ctx context.Context) bool {
 	return true
 }
 
-// fail settles everything in flight; what was sent may or may not have been
-// executed.
+// fail ends what is in flight on a connection, or has waited for one in vain,
+// but for what is sent again on the next.
 func (s *Stream) fail(cause error) {
 	s.mu.Lock()
 	sent := s.conn != nil
 	s.conn, s.reason = nil, cause
-	var lost []flight
-	for s.flights.len() > 0 {
-		lost = append(lost, s.flights.pop())
-	}
+	lost := s.takeLost(sent && !s.closed)
 	s.out, s.half = s.out[:0], false
 	s.empty()
 	s.mu.Unlock()
-	if !sent {
-		cause = &notSent{cause}
-	}
-	for _, f := range lost {
-		f.call.To.Receive(f.call.Node, Reply{Err: cause})
-	}
+	tell(lost, cause, sent)
 }

@@ -18,14 +18,13 @@ func (s *Stream) serve(ctx context.Context, conn net.Conn) error {
 		s.mu.Unlock()
 		return errors.Join(ErrClosed, conn.Close())
 	}
+	before := s.reason
 	s.conn, s.in = conn, bufio.NewReaderSize(conn, 16<<10)
-	s.deadline, s.out = time.Time{}, s.out[:0]
+	s.deadline = time.Time{}
 	s.readership, s.lone, s.ended = byReader, 0, nil
-	for i := range s.flights.len() {
-		c := &s.flights.at(i).call
-		s.out = c.Req.append(s.out, c.Tail)
-	}
+	lost := s.encodeWaiting()
 	s.mu.Unlock()
+	tell(lost, before, true)
 	s.wakeWriter()
 	s.opt.Up()
 
@@ -161,6 +160,7 @@ func (s *Stream) match(r Reply) (d delivery, done bool) {
 		r = joinClaim(s.first, r)
 		s.half, s.first = false, Reply{}
 	}
+	r.Repeated = f.again
 	if refused, ok := r.Err.(ServerError); ok && refused.noScript() && !f.call.abandoned() { //nolint:errorlint // as it was read
 		// Under mu, so that a release sent from now on stands behind it.
 		f.at = time.Now()

@@ -52,11 +52,12 @@ func (e ServerError) readOnly() bool { return strings.HasPrefix(string(e), "READ
 
 // Reply is what came back. Items is valid during the callback only.
 type Reply struct {
-	Err   error
-	Claim bool // of a Claim
-	Int   int64
-	Text  string
-	Items []Reply
+	Err      error
+	Claim    bool // of a Claim
+	Repeated bool // to a call that was sent twice, see Repeater
+	Int      int64
+	Text     string
+	Items    []Reply
 }
 
 // append encodes the request.

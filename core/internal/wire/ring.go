@@ -35,5 +35,3 @@ func (r *ring) grow() {
 	}
 	r.calls, r.head = calls, 0
 }
-
-func (r *ring) at(i int) *flight { return &r.calls[(r.head+i)&(len(r.calls)-1)] }

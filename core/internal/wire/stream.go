@@ -93,8 +93,9 @@ func (s *Stream) empty() {
 
 // flight is a call under way.
 type flight struct {
-	call Call
-	at   time.Time
+	call  Call
+	at    time.Time
+	again bool // sent before, on a connection that broke
 }
 
 // NewStream is a stream that Start connects.
