@@ -289,6 +289,9 @@ func (m *Manager) releaseAll() error {
 func (n *node) close() {
 	n.ear.close()
 	n.wire.Close(n.m.cfg.NodeTimeout)
+	if t := n.nextMeeting.Load(); t != nil {
+		t.Stop()
+	}
 	if n.owned {
 		_ = n.pub.Close()
 	}

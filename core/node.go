@@ -26,6 +26,8 @@ type node struct {
 
 	ballot atomic.Pointer[ballot]
 
+	nextMeeting atomic.Pointer[time.Timer] // to meet a server again that refused its marker
+
 	server  atomic.Pointer[facts] // of the server last met
 	tried   atomic.Bool           // the first attempt to connect is over
 	cause   atomic.Pointer[error] // why there is no connection; nil while there is one

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -128,11 +129,25 @@ type meeting struct{ n *node }
 
 // Receive implements wire.Receiver.
 func (v meeting) Receive(_ int, r wire.Reply) {
-	if r.Err == nil {
+	switch {
+	case r.Err == nil:
 		v.n.meet(r)
 		v.n.m.settleMarkers()
+	case serverRefused(r.Err): // otherwise the next connection brings another meeting
+		v.n.ballot.Store(&ballot{why: fmt.Errorf("cannot write its marker: %w", r.Err)})
+		v.n.meetLater()
 	}
 	v.n.m.noteNode()
+}
+
+// meetAgain is how long a server that refused its marker is left alone, such as
+// one that is out of memory.
+const meetAgain = time.Second
+
+func (n *node) meetLater() {
+	n.nextMeeting.Store(time.AfterFunc(meetAgain, func() {
+		n.send(time.Now(), wire.Call{Req: n.m.meetRequest(facts{uptime: -1}, "", false), To: meeting{n}})
+	}))
 }
 
 // settleMarkers decides about nodes without a marker.

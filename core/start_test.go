@@ -89,3 +89,29 @@ func TestNewDeploymentIsOneKey(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, keys, 2, "%s", strings.Join(keys, " "))
 }
+
+// Servers that refuse writes when they are met are named with their reason, and
+// used as soon as they accept them.
+func TestNewDeploymentThatRefusesWrites(t *testing.T) {
+	t.Parallel()
+	nodes := coretest.Redis(t, 3)
+	for _, n := range nodes.All() {
+		require.NoError(t, n.FillUp())
+	}
+	began := time.Now()
+	m := managerOn(t, nodes.URLs(), withTTL(time.Second))
+	require.Less(t, time.Since(began), tooLate)
+	var q *QuorumError
+	require.Eventually(t, func() bool {
+		_, err := m.TryAcquire(t.Context(), "k")
+		require.ErrorAs(t, err, &q)
+		return strings.Count(q.Error(), "OOM") >= q.Need
+	}, patience, time.Millisecond, "%v", lazily(func() any { return q }))
+	for _, n := range nodes.All() {
+		require.NoError(t, n.Config("maxmemory", "0"))
+	}
+	l, err := m.Acquire(t.Context(), "k", WithWait(patience))
+	require.NoError(t, err)
+	require.NoError(t, l.Release(t.Context()))
+	requireVoting(t, m, 3)
+}
