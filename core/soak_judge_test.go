@@ -205,3 +205,35 @@ func TestTheSoakIsJudged(t *testing.T) {
 		})
 	}
 }
+
+// What is said about time is said of the right attempts: those before any fault,
+// those among faults of a minority, and those while a majority was gone.
+func TestTheSoakIsTimed(t *testing.T) {
+	const ms = time.Millisecond
+	var history []attemptRecord
+	token := uint64(0)
+	attempt := func(asked, took time.Duration, served, noQuorum bool) {
+		r := attemptRecord{Key: "k", Asked: asked, Returned: asked + took, NoQuorum: noQuorum}
+		if served {
+			token++
+			r.Token, r.Until, r.Released = token, r.Returned+ms, r.Returned+ms
+		}
+		history = append(history, r)
+	}
+	for i := range time.Duration(100) {
+		attempt(i*10*ms, 2*ms, true, false)            // calm
+		attempt(2000*ms+i*10*ms, 3*ms, i != 7, i == 7) // a minority is hurt; one is refused
+	}
+	attempt(2995*ms, 4*ms, true, false)
+	attempt(4000*ms, 50*ms, false, true) // a majority is gone
+	f := &faultMaker{healthy: span{0, 1500 * ms}, outages: []span{{3900 * ms, 5000 * ms}}}
+	r := judge(append(history, attemptRecord{Process: 1, Leaked: 2}, attemptRecord{Leaked: 1}), f)
+	require.Equal(t, 202, r.attempts)
+	require.Equal(t, 200, r.acquired)
+	require.InDelta(t, 200.0/201, r.availability, 1e-9)
+	require.Equal(t, 1, r.refusedInOutage)
+	require.Equal(t, 2*ms, r.healthy)
+	require.Equal(t, 3*ms, r.p99)
+	require.Equal(t, 50*ms, r.slowest)
+	require.Equal(t, 3, r.leaked)
+}

@@ -55,6 +55,7 @@ func TestSoak(t *testing.T) {
 	if *soak >= time.Minute { // a short run on a busy machine says little about time
 		require.GreaterOrEqual(t, r.availability, 0.99)
 		require.LessOrEqual(t, r.slowest, soakWait+100*time.Millisecond)
+		require.LessOrEqual(t, r.p99, r.healthy*3/2+10*time.Millisecond)
 	}
 }
 
