@@ -210,8 +210,10 @@ func (m *Manager) stand(ctx context.Context, g *gate, w *waiter, queued bool) (*
 // giveUp says why no further round follows.
 func (m *Manager) giveUp(ctx context.Context, g *gate, w *waiter, o outcome, rounds int) error {
 	m.mu.Lock()
-	g.last = o
-	g.refuseOnce(o.err)
+	if !o.early && ctx.Err() == nil { // otherwise the others need a round of their own
+		g.last = o
+		g.refuseOnce(o.err)
+	}
 	closed := m.closed
 	m.mu.Unlock()
 	switch {

@@ -17,7 +17,7 @@ type gate struct {
 	standing *waiter // the caller that competes in Redis, or nil
 	head     *waiter // the queue behind them
 	tail     *waiter
-	last     outcome // of the standing caller's last round
+	last     outcome // of the last round that the nodes decided
 	heard    *ear    // where the gate is registered for wake-ups, or nil
 	turn     int     // turns taken on the holder's lease, from 0
 	opened   time.Time
@@ -30,7 +30,7 @@ type waiter struct {
 	set   *settings
 	start time.Time
 	end   time.Time // when it gives up
-	once  bool      // one round only: it shares the standing caller's
+	once  bool      // one round only: it shares the standing caller's, unless that is cut short
 	turns chan turn // cap 1: exactly one is sent to a waiter taken off the queue
 	chain *Lock     // the lock its context runs under
 
@@ -160,6 +160,9 @@ func (m *Manager) promote(g *gate, queued bool) {
 	w := g.pop()
 	g.standing = w
 	if w != nil {
+		if queued { // the lock went to another process, so whoever asks for one round is refused
+			g.last = outcome{contention: true, err: ErrNotAcquired}
+		}
 		w.turns <- turn{stand: true, queued: queued}
 		return
 	}

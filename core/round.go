@@ -339,6 +339,7 @@ type outcome struct {
 	ok         bool
 	contention bool
 	cut        bool          // ended by its caller before any node had said no
+	early      bool          // ended by its caller before the nodes had decided: says nothing to anybody else
 	left       time.Duration // of the holder's lease
 	err        error         // for a round that was not won
 }
@@ -371,7 +372,8 @@ func (r *round) conclude() outcome {
 		}
 	}
 	contention, outage := blame(len(r.votes), refusals, failures+silent)
-	o.cut = refusals+failures == 0 && silent > 0 && time.Since(r.start) < r.m.cfg.NodeTimeout
+	o.early = !r.decided() && time.Since(r.start) < r.m.cfg.NodeTimeout
+	o.cut = o.early && refusals+failures == 0 && silent > 0
 	if refusals+failures+silent == 0 {
 		contention = true // a vote split among contenders that have let go since
 	}
