@@ -23,11 +23,12 @@ func newKeeper(m *Manager) *keeper { return &keeper{m: m, wake: make(chan struct
 
 // watch schedules the lease, or schedules it anew.
 func (k *keeper) watch(l *lease) {
-	due, alive := l.nextDue(time.Now())
+	k.mu.Lock()
+	due, alive := l.nextDue(time.Now()) // under mu: of two calls, the later one knows more
 	if !alive {
+		k.mu.Unlock()
 		return
 	}
-	k.mu.Lock()
 	l.due = due
 	if l.slot > 0 {
 		heap.Fix(&k.leases, l.slot-1)

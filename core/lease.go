@@ -36,8 +36,13 @@ type lease struct {
 	auto    bool          // renewed until renewEnd. Guarded by mu
 	stop    time.Time     // MaxHold's end. Guarded by mu
 
-	shortened time.Time // when a shorter lease was last asked for. Guarded by mu
-	asked     time.Time // the latest end asked for, confirmed or not. Guarded by mu
+	// order is held while a renewal is worked out and sent, so that every node
+	// executes those of one lease in the order of their numbers. It comes before mu.
+	order     sync.Mutex
+	sent      uint64    // renewals so far, each one's number. Guarded by mu
+	confirmed uint64    // the latest that a majority confirmed. Guarded by mu
+	shortened uint64    // the latest that took from what was asked for before. Guarded by mu
+	asked     time.Time // the end that the nodes are left with by what was sent, confirmed or not. Guarded by mu
 
 	// Guarded by the keeper's mu.
 	due  time.Time
@@ -69,6 +74,7 @@ func (l *lease) begin(start time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.setExpiry(start, l.ttl)
+	l.asked = l.expires
 	return time.Now().Before(l.until)
 }
 
@@ -116,8 +122,9 @@ func (l *lease) validUntil() time.Time {
 	return l.until
 }
 
-// end closes the lease once; the first caller gets true and the lock whose turn it is.
-func (l *lease) end() (*Lock, bool) {
+// end closes the lease once, by its loss or by its release; the first caller
+// gets true and the lock whose turn it is.
+func (l *lease) end(lost bool) (*Lock, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over {
@@ -126,6 +133,9 @@ func (l *lease) end() (*Lock, bool) {
 	l.over = true
 	l.gone.Store(true)
 	l.leave(time.Now())
+	if l.lock != nil {
+		l.lock.lost = lost
+	}
 	return l.lock, true
 }
 
@@ -153,7 +163,7 @@ func (l *lease) validFor(lock *Lock) time.Time {
 // lose ends the lease because it can no longer be relied upon, and says so to
 // the lock that lives on it.
 func (l *lease) lose() {
-	lock, first := l.end()
+	lock, first := l.end(true)
 	if !first {
 		return
 	}

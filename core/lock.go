@@ -20,6 +20,7 @@ type Lock struct {
 	cancel context.CancelCauseFunc
 
 	ended time.Time // when the lease left this lock; zero while it has it. Guarded by the lease's mu
+	lost  bool      // that was by loss. Guarded by the lease's mu
 
 	release sync.Once
 	err     error // of the release. Written in release's function
@@ -146,6 +147,7 @@ func (m *Manager) newLock(ctx context.Context, s *lease, g *gate, token uint64, 
 	s.stop = l.since.Add(set.maxHold)
 	if s.over { // lost on the way from one turn to the next
 		s.leave(l.since)
+		l.lost = true
 		cancel(ErrLost)
 	}
 	return l

@@ -26,7 +26,7 @@ func (l *Lock) Release(ctx context.Context) error {
 
 func (m *Manager) release(_ context.Context, l *Lock) error {
 	now := time.Now()
-	expired := l.lease.expireAt(now) || l.ctx.lostAlready()
+	expired := l.expired(now)
 	l.cancel(nil)
 	if !expired && m.handOver(l, now) {
 		m.released(l, now, nil)
@@ -37,12 +37,21 @@ func (m *Manager) release(_ context.Context, l *Lock) error {
 	return err
 }
 
-func (c *lockContext) lostAlready() bool { return context.Cause(c.Context) == ErrLost } //nolint:errorlint // set by us
+// expired reports whether the lease was lost, or is over at now, in the lock's
+// turn. The context's cause does not tell: it may be that of another lock, whose
+// context it is a child of.
+func (l *Lock) expired(now time.Time) bool {
+	s := l.lease
+	s.expireAt(now)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return l.lost
+}
 
 // giveBack ends the lease in Redis.
 func (m *Manager) giveBack(l *Lock, now time.Time, expired bool) error {
 	s := l.lease
-	s.end()
+	s.end(false)
 	m.keeper.forget(s)
 	requeue := ""
 	if !expired {

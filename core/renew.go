@@ -20,7 +20,8 @@ func (l *Lock) Extend(ctx context.Context, by time.Duration) error {
 }
 
 // Renew resets the lease to ttl, counted from the start of the call. A shorter
-// TTL than what is left shortens it. Errors as of Extend.
+// TTL than what is left shortens it, also when the nodes' answers are lost. A lock
+// that is renewed by itself is renewed to ttl from then on. Errors as of Extend.
 func (l *Lock) Renew(ctx context.Context, ttl time.Duration) error {
 	return l.lengthen(ctx, "renew", ttl, false)
 }
@@ -40,46 +41,71 @@ func (m *Manager) renewOne(ctx context.Context, l *Lock, d time.Duration, add bo
 	if err := ctx.Err(); err != nil {
 		return causes{context.Cause(ctx), err}
 	}
-	now := time.Now()
-	if l.ctx.Err() != nil && l.ctx.lostAlready() {
+	if l.expired(time.Now()) {
 		return ErrExpired
 	}
-	s := l.lease
-	ttl, err := s.newTTL(l, now, d, add, m.cfg.DriftFactor)
+	r, err := m.sendRenewal(l, d, add)
 	if err != nil {
 		return err
 	}
-	m.lengthen(ttl)
-	r := m.newRenewal(now, []*lease{s})
-	r.ttls[0] = ttl
-	r.send()
+	m.keeper.watch(l.lease) // which may end sooner now, whatever becomes of the call
 	r.wait(ctx)
 	return r.result(0)
 }
 
-// newTTL checks what is asked for. A shorter lease is relied upon no longer
-// than it will last, whatever becomes of the call.
-func (l *lease) newTTL(holder *Lock, now time.Time, d time.Duration, add bool, drift float64) (time.Duration, error) {
+// sendRenewal sends what the lock's holder asked for.
+func (m *Manager) sendRenewal(l *Lock, d time.Duration, add bool) (*renewal, error) {
+	s := l.lease
+	s.order.Lock()
+	defer s.order.Unlock()
+	r := m.newRenewal(time.Now(), []*lease{s})
+	if err := s.ask(r, l, d, add); err != nil {
+		return nil, err
+	}
+	m.lengthen(r.ttls[0])
+	r.send()
+	return r, nil
+}
+
+// ask checks and enters what the holder asks for. A shorter lease is relied upon
+// no longer than it will last, whatever becomes of the call.
+func (l *lease) ask(r *renewal, holder *Lock, d time.Duration, add bool) error {
+	now, drift := r.start, l.m.cfg.DriftFactor
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over || l.lock != holder {
-		return 0, causes{ErrNotOwner, ErrExpired}
+	switch {
+	case l.over || l.lock != holder:
+		return causes{ErrNotOwner, ErrExpired}
+	case !now.Before(l.until):
+		return ErrExpired
 	}
 	ttl := d
-	if add {
-		ttl = l.expires.Sub(now) + d
+	if add { // and takes nothing back from another extension that is under way
+		ttl = max(l.expires.Sub(now)+d, l.asked.Sub(now))
 	}
 	if d <= 0 || ttl < time.Millisecond || ttl > maxTTL || ttl <= driftOf(ttl, drift) {
-		return 0, fmt.Errorf("%w: %v: the lease must stay between 1ms, or the clock drift allowance, and %v", ErrInvalid, d, maxTTL)
+		return fmt.Errorf("%w: %v: the lease must stay between 1ms, or the clock drift allowance, and %v", ErrInvalid, d, maxTTL)
 	}
-	l.longest = max(l.longest, ttl)
-	if shorter := now.Add(ttl - driftOf(ttl, drift)); shorter.Before(l.until) {
-		l.until, l.expires, l.shortened = shorter, now.Add(ttl), now
-		l.asked = l.expires
-	} else if end := now.Add(ttl); end.After(l.asked) {
+	l.enter(r, 0, ttl)
+	if end := now.Add(ttl); end.Before(l.asked) {
+		l.shortened, l.asked = l.sent, end
+	} else {
 		l.asked = end
 	}
-	return ttl, nil
+	if until := now.Add(ttl - driftOf(ttl, drift)); until.Before(l.until) {
+		l.until, l.expires = until, now.Add(ttl)
+	}
+	if !add {
+		l.renewal = ttl
+	}
+	return nil
+}
+
+// enter numbers the renewal, which is the i-th of r. mu is held.
+func (l *lease) enter(r *renewal, i int, ttl time.Duration) {
+	l.sent++
+	r.ttls[i], r.numbers[i] = ttl, l.sent
+	l.longest = max(l.longest, ttl)
 }
 
 // maxBatch is how many leases one renewal command carries.
@@ -88,34 +114,42 @@ const maxBatch = 100
 func (m *Manager) renewAll(now time.Time, leases []*lease) {
 	for len(leases) > 0 {
 		n := min(len(leases), maxBatch)
-		r := m.newRenewal(now, leases[:n:n])
-		for i, l := range r.leases {
-			r.ttls[i] = l.renewalTTL(now)
-		}
-		r.send()
+		m.newRenewal(now, leases[:n:n]).sendInOrder()
 		leases = leases[n:]
 	}
 }
 
-// renewalTTL is the TTL of the lock whose turn it is.
-//
-// It ends no earlier than what was asked for before: an extension under way would
-// be taken back on the nodes and then be confirmed by them.
-func (l *lease) renewalTTL(now time.Time) time.Duration {
+// sendInOrder holds the order of many leases at once, which only the keeper does.
+func (r *renewal) sendInOrder() {
+	for i, l := range r.leases {
+		l.order.Lock()
+		l.again(r, i)
+	}
+	r.send()
+	for _, l := range r.leases {
+		l.order.Unlock()
+	}
+}
+
+// again enters a renewal to the TTL of the lock whose turn it is. It ends no
+// earlier than what was asked for before: an extension under way would be taken
+// back on the nodes and then be confirmed by them.
+func (l *lease) again(r *renewal, i int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ttl := max(l.renewal, l.asked.Sub(now))
-	l.longest = max(l.longest, ttl)
-	return ttl
+	ttl := max(l.renewal, l.asked.Sub(r.start))
+	l.enter(r, i, ttl)
+	l.asked = r.start.Add(ttl)
 }
 
 // renewal is one command to all nodes that renews a batch of leases.
 type renewal struct {
-	m      *Manager
-	start  time.Time
-	leases []*lease
-	ttls   []time.Duration
-	done   chan struct{}
+	m       *Manager
+	start   time.Time
+	leases  []*lease
+	ttls    []time.Duration
+	numbers []uint64 // of the renewal among each lease's
+	done    chan struct{}
 
 	mu     sync.Mutex
 	counts []tally     // per lease. Guarded by mu
@@ -129,7 +163,8 @@ type tally struct{ renewed, gone, others int }
 
 func (m *Manager) newRenewal(now time.Time, leases []*lease) *renewal {
 	return &renewal{
-		m: m, start: now, leases: leases, ttls: make([]time.Duration, len(leases)),
+		m: m, start: now, leases: leases,
+		ttls: make([]time.Duration, len(leases)), numbers: make([]uint64, len(leases)),
 		counts: make([]tally, len(leases)), gone: make([][]*node, len(leases)),
 		done: make(chan struct{}, 1), left: len(m.nodes),
 	}
@@ -234,7 +269,7 @@ func (r *renewal) count(i int, n *node, code int64) {
 	now := r.verdict(i)
 	if now == won {
 		if before != won {
-			l.renewed(r.start, r.ttls[i])
+			l.renewed(r.start, r.ttls[i], r.numbers[i])
 		}
 		for _, n := range r.gone[i] {
 			l.topUp(time.Now(), n)
@@ -246,11 +281,12 @@ func (r *renewal) count(i int, n *node, code int64) {
 	}
 }
 
-// renewed moves the validity on, unless the lease was shortened after the
-// renewal was sent: the nodes then have the shorter one.
-func (l *lease) renewed(start time.Time, ttl time.Duration) {
+// renewed moves the validity on, unless a later renewal has had its say: one
+// that was confirmed, or one to an earlier end, which the nodes may have by now.
+func (l *lease) renewed(start time.Time, ttl time.Duration, number uint64) {
 	l.mu.Lock()
-	if !l.over && !start.Before(l.shortened) {
+	if !l.over && number >= l.shortened && number > l.confirmed {
+		l.confirmed = number
 		l.setExpiry(start, ttl)
 	}
 	l.mu.Unlock()
