@@ -192,7 +192,7 @@ func (m *Manager) awaitProgress(patience time.Duration, enough func() bool) {
 func (m *Manager) hopeful() bool {
 	for _, n := range m.nodes {
 		b := n.ballot.Load()
-		if !n.tried.Load() || b != nil && b.why == errMarking && !n.down.Load() { //nolint:errorlint // our own
+		if !n.tried.Load() || b != nil && (b.why == errMarking || b.why == errAsking) && !n.down.Load() { //nolint:errorlint // our own
 			return true
 		}
 	}

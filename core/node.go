@@ -47,15 +47,17 @@ type node struct {
 
 // ballot says whether the node's answers count. It is replaced, never changed.
 type ballot struct {
-	id   string    // of the marker we met; "" before the first meeting
-	from time.Time // answers count from here on
-	why  error     // why they do not until then; for ever while from is zero
+	id    string    // of the marker we met; "" before the first meeting
+	since time.Time // when its data became incomplete; zero: they are complete
+	from  time.Time // answers count from here on
+	why   error     // why they do not until then; for ever while from is zero
 }
 
 var (
 	errUnmet      = errors.New("not met yet: no connection so far")
 	errUndecided  = errors.New("no marker on it yet: waiting for a majority of the nodes, to know whether the deployment is new")
 	errMarking    = errors.New("its marker is being written")
+	errAsking     = errors.New("it has lost data, or restarted: the other nodes are being asked for the longest lease in use")
 	errSameServer = errors.New("the same server as another node: every node must be an independent Redis")
 )
 

@@ -114,14 +114,17 @@ func (n *node) meet(r wire.Reply) {
 		return
 	}
 	n.m.known.Store(true)
-	longest := n.m.longer(time.Duration(r.Items[3].Int) * time.Millisecond)
+	n.m.learn(r)
 	b := &ballot{id: id, from: time.Now()}
 	if since := r.Items[1].Int; since > 0 {
 		age := time.Duration(r.Items[2].Int-since) * time.Millisecond
-		b.from = b.from.Add(longest - age)
+		b = &ballot{id: id, since: b.from.Add(-age), why: errAsking}
 	}
 	n.ballot.Store(b)
 	n.m.checkTwins()
+	if !b.since.IsZero() {
+		n.m.takeCensus(n, b)
+	}
 }
 
 // meeting receives a marker asked for or written over the stream.
@@ -200,6 +203,27 @@ func (m *Manager) forgot(n *node) {
 	n.send(time.Now(), wire.Call{Req: m.meetRequest(facts{uptime: -1}, "", false), To: meeting{n}})
 }
 
+// learn takes a marker's word on the longest TTL in use. When we did not know of
+// it, neither may the other nodes, and quarantines were too short.
+func (m *Manager) learn(r wire.Reply) {
+	ttl := time.Duration(r.Items[3].Int) * time.Millisecond
+	if int64(ttl) <= m.longest.Load() {
+		return
+	}
+	m.longer(ttl)
+	m.tellLongest()
+	for _, n := range m.nodes {
+		if b := n.ballot.Load(); b != nil && !b.since.IsZero() && !b.from.IsZero() {
+			n.ballot.CompareAndSwap(b, b.after(ttl))
+		}
+	}
+}
+
+// after is the ballot of a node in quarantine until longest has passed.
+func (b *ballot) after(longest time.Duration) *ballot {
+	return &ballot{id: b.id, since: b.since, from: b.since.Add(longest)}
+}
+
 // longer raises the longest TTL known.
 func (m *Manager) longer(ttl time.Duration) time.Duration {
 	for {
@@ -220,6 +244,10 @@ func (m *Manager) lengthen(ttl time.Duration) {
 		return
 	}
 	m.longer(ttl)
+	m.tellLongest()
+}
+
+func (m *Manager) tellLongest() {
 	now := time.Now()
 	for _, n := range m.nodes {
 		if !n.many {
