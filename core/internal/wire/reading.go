@@ -161,7 +161,11 @@ func (s *Stream) match(r Reply) (d delivery, done bool) {
 		s.half, s.first = false, Reply{}
 	}
 	r.Repeated = f.again
-	if refused, ok := r.Err.(ServerError); ok && refused.noScript() && !f.call.abandoned() { //nolint:errorlint // as it was read
+	if refused, ok := r.Err.(ServerError); ok && refused.noScript() { //nolint:errorlint // as it was read
+		if f.call.abandoned() {
+			r.Err = ErrAbandoned
+			return delivery{f.call, r}, true
+		}
 		// Under mu, so that a release sent from now on stands behind it.
 		f.at = time.Now()
 		s.out = appendRun(s.out, f.call.Req, f.call.Tail, true)
