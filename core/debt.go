@@ -25,10 +25,33 @@ func (n *node) owe(d debt, until time.Time) {
 	if n.debts == nil {
 		n.debts = map[debt]time.Time{}
 	}
+	if len(n.debts) >= maxDebts {
+		n.dropExpiredDebts(time.Now())
+	}
 	if len(n.debts) < maxDebts {
 		n.debts[d] = until
+		if n.debtsEnd.IsZero() || until.Before(n.debtsEnd) {
+			n.debtsEnd = until
+		}
 	}
 	n.owing.Store(int32(len(n.debts))) //nolint:gosec // at most maxDebts
+}
+
+// dropExpiredDebts makes room, and looks at every debt only when one of them has
+// ended since. debtMu is held.
+func (n *node) dropExpiredDebts(now time.Time) {
+	if now.Before(n.debtsEnd) {
+		return
+	}
+	n.debtsEnd = time.Time{}
+	for d, until := range n.debts {
+		switch {
+		case !now.Before(until):
+			delete(n.debts, d)
+		case n.debtsEnd.IsZero() || until.Before(n.debtsEnd):
+			n.debtsEnd = until
+		}
+	}
 }
 
 // maxPayments is how many debts are paid at once: what a node that comes back

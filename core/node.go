@@ -39,10 +39,11 @@ type node struct {
 	logged atomic.Int64 // when a failure was last logged, unix nanoseconds
 	missed atomic.Bool  // the log knows it as failed
 
-	debtMu sync.Mutex
-	debts  map[debt]time.Time // releases the node has not confirmed, until the key ends by itself. Guarded by debtMu
-	paying int                // debts under way. Guarded by debtMu
-	owing  atomic.Int32       // len(debts), so that a node without debts costs no lock
+	debtMu   sync.Mutex
+	debts    map[debt]time.Time // releases the node has not confirmed, until the key ends by itself. Guarded by debtMu
+	debtsEnd time.Time          // no debt ends before. Guarded by debtMu
+	paying   int                // debts under way. Guarded by debtMu
+	owing    atomic.Int32       // len(debts), so that a node without debts costs no lock
 }
 
 // ballot says whether the node's answers count. It is replaced, never changed.
