@@ -60,11 +60,12 @@ func (m *Manager) acquire(ctx context.Context, key string, once bool, opts []Opt
 
 func (m *Manager) set(opts, more []Option) *settings {
 	s := m.defaults
-	for _, o := range opts {
-		o(&s)
-	}
-	for _, o := range more {
-		o(&s)
+	for _, list := range [][]Option{opts, more} {
+		for _, o := range list {
+			if o != nil {
+				o(&s)
+			}
+		}
 	}
 	if !s.maxHoldSet && s.maxHold == 0 {
 		s.maxHold = maxHoldFactor * min(s.ttl, math.MaxInt64/maxHoldFactor)

@@ -20,7 +20,8 @@ type Config struct {
 	Nodes []string
 	// Clients are ready go-redis clients, one per independent deployment, beside
 	// or instead of Nodes. The Manager opens one connection of its own with each
-	// client's options and never closes the client.
+	// client's options and never closes the client. A Ring is refused: it moves the
+	// keys of a shard that fails.
 	Clients []redis.UniversalClient
 	// Prefix is the namespace of every key in Redis. Default "dlm". At most 32 bytes.
 	Prefix string
@@ -89,6 +90,9 @@ func (c Config) validate() error {
 	for i, client := range c.Clients {
 		if isNil(client) {
 			refuse("Clients[%d]: nil: pass a ready client", i)
+		}
+		if _, ring := client.(*redis.Ring); ring {
+			refuse("Clients[%d]: a Ring: when a shard fails, its keys go to another that does not know who holds them: name the shards as Nodes", i)
 		}
 	}
 	if len(c.Prefix) > maxPrefix {

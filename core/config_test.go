@@ -22,6 +22,8 @@ func TestConfigRefusals(t *testing.T) {
 	var nilClient *redis.Client
 	same := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
 	defer same.Close() //nolint:errcheck // never connected
+	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"shard": "127.0.0.1:1"}})
+	defer ring.Close() //nolint:errcheck // never connected
 	for name, c := range map[string]struct {
 		cfg  Config
 		want string // a part of the error that names the field
@@ -29,6 +31,7 @@ func TestConfigRefusals(t *testing.T) {
 		"no nodes":                 {Config{}, "Nodes: none given"},
 		"nil client":               {Config{Clients: []redis.UniversalClient{nil}}, "Clients[0]: nil"},
 		"nil client in interface":  {Config{Clients: []redis.UniversalClient{nilClient}}, "Clients[0]: nil"},
+		"ring":                     {Config{Clients: []redis.UniversalClient{ring}}, "Clients[0]: a Ring"},
 		"one address twice":        {Config{Nodes: []string{url, "redis://127.0.0.1:2", url + "/3"}}, "Nodes[2]: 127.0.0.1:1 is already Nodes[0]"},
 		"one address as client":    {Config{Nodes: []string{url}, Clients: []redis.UniversalClient{same}}, "Clients[0]: 127.0.0.1:1 is already Nodes[0]"},
 		"TTL negative":             {Config{Nodes: []string{url}, TTL: -1}, "TTL -1ns"},
@@ -115,6 +118,7 @@ func TestOptionRefusals(t *testing.T) {
 		"longest hold": WithMaxHold(math.MaxInt64),
 		"no hold":      WithMaxHold(0),
 		"no wait":      WithWait(0),
+		"no option":    nil,
 	} {
 		l, err := m.Acquire(t.Context(), name, opt)
 		if name != "shortest TTL" { // this machine may be too slow for it
@@ -211,6 +215,12 @@ func TestPasswordStaysSecret(t *testing.T) {
 		"redis://:" + secret + "@127.0.0.1:1?db=" + secret,
 		"redis://127.0.0.1:1?password=" + secret,
 		"unix://:" + secret + "@",
+		"redis://:4711/" + secret + "@127.0.0.1:1/0", // characters that end the password's place
+		"redis://:4711?" + secret + "@127.0.0.1:1/0",
+		"redis://user:4711#" + secret + "@127.0.0.1:1/0",
+		"redis://:4711?socket_timeout=" + secret + "@127.0.0.1:1/0",
+		"user:" + secret + "@127.0.0.1:1",
+		secret + ":4711@127.0.0.1:1",
 	} {
 		_, err := New(Config{Nodes: []string{bad}, NodeTimeout: frozen})
 		require.Error(t, err, bad)

@@ -45,7 +45,7 @@ func (n *node) health(ctx context.Context) NodeHealth {
 	go func() {
 		h := blank
 		began := time.Now()
-		h.Err = n.pub.Ping(ctx).Err()
+		h.Err = redact(n.pub.Ping(ctx).Err(), n.opt)
 		h.Latency = time.Since(began)
 		if h.Err == nil {
 			if text, err := n.pub.Info(ctx).Result(); err == nil {

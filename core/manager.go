@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,7 +122,7 @@ func (m *Manager) newNode(i int, s source) *node {
 	opt.PoolSize, opt.MaxRetries, opt.ContextTimeoutEnabled = 256, -1, true
 	opt.DialTimeout = m.dialTimeout()
 	opt.PushNotificationProcessor = nil // that of a client handed in
-	n.pub, n.owned = redis.NewClient(&opt), true
+	n.pub, n.owned, n.opt = redis.NewClient(&opt), true, &opt
 	return n
 }
 
@@ -133,8 +134,12 @@ func (n *node) transport(s source, cfg Config) wire.Transport {
 		n.tried.Store(true)
 		return wire.NewRouted(n.pub)
 	}
+	dial := wire.Dialer(s.options, n.m.dialTimeout())
 	return wire.NewStream(wire.Options{
-		Dial:    wire.Dialer(s.options, n.m.dialTimeout()),
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			conn, err := dial(ctx)
+			return conn, redact(err, n.opt)
+		},
 		Greet:   n.greet,
 		Up:      n.up,
 		Down:    n.broke,

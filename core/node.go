@@ -21,6 +21,7 @@ type node struct {
 	pub   redis.UniversalClient // for subscriptions and rare questions
 	owned bool                  // pub is ours to close
 	many  bool                  // a deployment of many servers, which has no marker of its own
+	opt   *redis.Options        // of a single server; nil otherwise
 
 	ear ear
 

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Option changes one call's settings from the Manager's.
+// Option changes one call's settings from the Manager's. Nil changes nothing.
 type Option func(*settings)
 
 // settings are what one acquisition runs with. They are checked as a whole

@@ -79,6 +79,22 @@ func parseNodeURL(raw string) (*redis.Options, error) {
 	if err != nil {
 		return nil, errors.New("not a URL: write redis://host:6379, rediss://host:6379 or unix:///path/redis.sock")
 	}
+	strays := straysFromUser(u)
+	opt, err := optionsOf(u)
+	if strays && (err != nil || u.Fragment != "") {
+		return nil, errors.New("an @ behind the address: in a user name or a password write / as %2F, ? as %3F, # as %23 and @ as %40")
+	}
+	return opt, err
+}
+
+// straysFromUser reports an @ behind the place of user and password, which then
+// are likely to have been cut by a character that ends the place: what is taken
+// for a path, a database or an option may be a piece of the password.
+func straysFromUser(u *url.URL) bool {
+	return strings.Contains(u.Opaque+u.Path+u.RawQuery+u.Fragment, "@")
+}
+
+func optionsOf(u *url.URL) (*redis.Options, error) {
 	switch u.Scheme {
 	case "redis", "rediss", "unix":
 	default:
