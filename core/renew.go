@@ -80,11 +80,14 @@ func (l *lease) ask(r *renewal, holder *Lock, d time.Duration, add bool) error {
 		return ErrExpired
 	}
 	ttl := d
-	if add { // and takes nothing back from another extension that is under way
-		ttl = max(l.expires.Sub(now)+d, l.asked.Sub(now))
+	if add {
+		ttl = l.expires.Sub(now) + d
 	}
 	if d <= 0 || ttl < time.Millisecond || ttl > maxTTL || ttl <= driftOf(ttl, drift) {
 		return fmt.Errorf("%w: %v: the lease must stay between 1ms, or the clock drift allowance, and %v", ErrInvalid, d, maxTTL)
+	}
+	if add { // takes nothing back from another extension that is under way
+		ttl = max(ttl, l.asked.Sub(now))
 	}
 	l.enter(r, 0, ttl)
 	if end := now.Add(ttl); end.Before(l.asked) {
