@@ -85,9 +85,14 @@ func TestNewDeploymentIsOneKey(t *testing.T) {
 	require.Greater(t, s.token, uint64(time.Now().UnixMicro())-day/2)
 	r.finish(false)
 	requireGone(t, nodes.All()...)
-	keys, err := nodes.Node(0).Keys("")
-	require.NoError(t, err)
-	require.Len(t, keys, 2, "%s", strings.Join(keys, " "))
+	counters := 0
+	for _, n := range nodes.All() {
+		keys, err := n.Keys("")
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(keys), 2, "%s", strings.Join(keys, " "))
+		counters += len(keys) - 1
+	}
+	require.GreaterOrEqual(t, counters, 2, "one on each node that was needed; who answered late has none yet")
 }
 
 // Servers that refuse writes when they are met are named with their reason, and
