@@ -34,7 +34,7 @@ func TestIdempotentNeedsASharedStore(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, locks.Close()) }()
 	_, err = guard.New(guard.Config{Locks: locks, Idempotent: &guard.Idempotent{}})
-	require.ErrorContains(t, err, "Store: nil")
+	require.ErrorContains(t, err, "nil Store")
 	g, err := guard.New(guard.Config{Locks: locks, Idempotent: &guard.Idempotent{}, Store: cache.NewRedis(client)})
 	require.NoError(t, err)
 	require.NoError(t, g.Close())

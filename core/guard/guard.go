@@ -41,7 +41,7 @@ func New(cfg Config) (*Guard, error) {
 }
 
 // errAlone: the memory of one process cannot tell what another one ran.
-var errAlone = errors.New("Store: nil: with Idempotent, and a Manager whose Clients are more than single servers, name the store that all processes share, such as cache.NewRedis(client)")
+var errAlone = errors.New("nil Store: with Idempotent, and a Manager whose Clients are more than single servers, name the store that all processes share, such as cache.NewRedis(client)")
 
 // open opens what the Guard keeps responses in, if it does.
 func (g *Guard) open() (err error) {
