@@ -34,7 +34,8 @@
 // A stale response is refreshed by a request of the Guard's own: a copy of the
 // one that found it stale, sent through the http.Server's handler once more, so
 // that every router and middleware on the way sets up what the handler expects.
-// [IsRefresh] tells it from a client's. Without a server, as in tests with
+// [IsRefresh] tells it from a client's. It lasts as long as the handler, also where
+// a middleware such as http.TimeoutHandler answers before. Without a server, as in tests with
 // httptest.ResponseRecorder, the request that finds a response stale refreshes
 // it itself.
 //

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"sync/atomic"
 
 	"github.com/market-intel-brain/dlm/core"
 )
@@ -19,13 +20,31 @@ import (
 // on the way sets up what it has to, and when the copy arrives at the Guard,
 // Serve finds the refresh in its context and lets the handler run for it.
 
-// refresh is one such run.
+// refresh is one such run. It ends with the handler, also where a middleware such
+// as [http.TimeoutHandler] answers without waiting for it: the lock and the place
+// among the refreshes are the handler's until then.
 type refresh struct {
 	guard *Guard
 	name  string
-	resp  *response
-	err   error
-	ran   bool
+
+	begun atomic.Bool   // set by whoever decides what comes of the run
+	done  chan struct{} // closed at the end of a run that has begun
+	resp  *response     // set before done closes
+	err   error         // likewise
+}
+
+// begin reports whether the handler may run, which is true once. The request of a
+// handler that asks for its own route is one like any other, and so is one that
+// comes when nobody waits for it any more; its context has ended.
+func (run *refresh) begin() bool { return run.begun.CompareAndSwap(false, true) }
+
+// result is what came of a run whose request has been answered.
+func (run *refresh) result() (*response, error) {
+	if run.begin() {
+		return nil, errAstray
+	}
+	<-run.done
+	return run.resp, run.err
 }
 
 type refreshKey struct{}
@@ -39,6 +58,8 @@ func IsRefresh(ctx context.Context) bool {
 }
 
 var errAstray = errors.New("guard: the background refresh did not arrive: some middleware answered it, or sent it elsewhere")
+
+var errPanicked = errors.New("guard: the handler of the background refresh panicked")
 
 // background returns the run for cache.Call.Background, or nil where the
 // request is none of an http.Server, as with httptest.ResponseRecorder: a
@@ -55,16 +76,13 @@ func (x *exchange) background() func(context.Context) (*response, error) {
 	}
 	g, name := x.Guard, x.name
 	return func(ctx context.Context) (*response, error) {
-		run := &refresh{guard: g, name: name}
+		run := &refresh{guard: g, name: name, done: make(chan struct{})}
 		handler := server.Handler
 		if handler == nil {
 			handler = http.DefaultServeMux
 		}
 		handler.ServeHTTP(nowhere{http.Header{}}, again.WithContext(refreshContext{ctx, run, server, addr}))
-		if !run.ran {
-			return nil, errAstray
-		}
-		return run.resp, run.err
+		return run.result()
 	}
 }
 
@@ -116,16 +134,16 @@ func (c refreshContext) Value(key any) any {
 // arrived runs next for the refresh that r is, if it is one of this Guard's.
 func (g *Guard) arrived(w http.ResponseWriter, r *http.Request, n names, next handler) (bool, error) {
 	run, ok := r.Context().Value(refreshKey{}).(*refresh)
-	if !ok || run.guard != g || run.ran {
+	if !ok || run.guard != g || !g.isNamed(run.name, n, r) || !run.begin() {
 		return false, nil
 	}
-	if !g.isNamed(run.name, n, r) {
-		return false, nil
+	run.err = errPanicked // unless it returns
+	defer close(run.done)
+	resp, err := g.run(r.Context(), w, r, run.name, n, next)
+	if resp != nil {
+		resp.takePersonal() // there is no client to have it
 	}
-	if run.resp, run.err = g.run(r.Context(), w, r, run.name, n, next); run.resp != nil {
-		run.resp.takePersonal() // there is no client to have it
-	}
-	run.ran = true
+	run.resp, run.err = resp, err
 	return true, nil
 }
 
