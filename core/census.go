@@ -33,7 +33,7 @@ func (m *Manager) takeCensus(n *node, b *ballot) {
 
 // Receive implements wire.Receiver.
 func (c *census) Receive(_ int, r wire.Reply) {
-	if r.Err == nil && len(r.Items) == 4 {
+	if r.Err == nil && len(r.Items) == 5 {
 		c.n.m.learn(r)
 	}
 	c.count()

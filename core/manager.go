@@ -31,10 +31,11 @@ type Manager struct {
 	counters counters
 	waiting  atomic.Int64
 
-	longest      atomic.Int64 // longest TTL known to be in use
-	known        atomic.Bool  // a marker was seen: the deployment is not new
-	patienceOver atomic.Bool  // New waits no longer for nodes to be met
-	markers      sync.Mutex   // one decision about markers at a time
+	longest      atomic.Int64              // longest TTL known to be in use
+	known        atomic.Bool               // a marker was seen: the deployment is not new
+	founded      atomic.Pointer[time.Time] // when the deployment was, if that was seen to be a moment ago
+	patienceOver atomic.Bool               // New waits no longer for nodes to be met
+	markers      sync.Mutex                // one decision about markers at a time
 	progress     chan struct{}
 
 	closing chan struct{} // closed by Close

@@ -105,7 +105,7 @@ func (m *Manager) meetRequest(f facts, newID string, isNew bool) *wire.Request {
 
 // meet takes the marker's word on whether the node votes.
 func (n *node) meet(r wire.Reply) {
-	if len(r.Items) != 4 {
+	if len(r.Items) != 5 {
 		return
 	}
 	id := r.Items[0].Text
@@ -114,6 +114,7 @@ func (n *node) meet(r wire.Reply) {
 		return
 	}
 	n.m.known.Store(true)
+	n.m.noteFounding(r)
 	n.m.learn(r)
 	b := &ballot{id: id, from: time.Now()}
 	if since := r.Items[1].Int; since > 0 {
@@ -138,7 +139,7 @@ func (v meeting) Receive(_ int, r wire.Reply) {
 		v.n.m.settleMarkers()
 	case serverRefused(r.Err): // otherwise the next connection brings another meeting
 		v.n.ballot.Store(&ballot{why: fmt.Errorf("cannot write its marker: %w", r.Err)})
-		v.n.meetLater()
+		v.n.meetLater(meetAgain)
 	}
 	v.n.m.noteNode()
 }
@@ -147,15 +148,19 @@ func (v meeting) Receive(_ int, r wire.Reply) {
 // one that is out of memory.
 const meetAgain = time.Second
 
-func (n *node) meetLater() {
-	n.nextMeeting.Store(time.AfterFunc(meetAgain, func() {
-		n.send(time.Now(), wire.Call{Req: n.m.meetRequest(facts{uptime: -1}, "", false), To: meeting{n}})
-	}))
+func (n *node) meetLater(pause time.Duration) {
+	next := time.AfterFunc(pause, func() {
+		n.send(time.Now(), wire.Call{Req: n.m.meetRequest(facts{uptime: -1}, "", false), To: meeting{n}, Force: true})
+	})
+	if earlier := n.nextMeeting.Swap(next); earlier != nil {
+		earlier.Stop()
+	}
 }
 
 // settleMarkers decides about nodes without a marker.
 //
 //	a marker was ever seen         they have lost theirs: quarantine
+//	one was made just now          whoever made it is about to mark them too: look again
 //	a majority is here, none has   a new deployment: they vote at once
 //	otherwise                      wait for more nodes
 func (m *Manager) settleMarkers() {
@@ -178,6 +183,10 @@ func (m *Manager) settleMarkers() {
 		return
 	}
 	for _, n := range bare {
+		if known && m.beingFounded() {
+			n.meetLater(foundingPause)
+			continue
+		}
 		n.mark(!known)
 	}
 }

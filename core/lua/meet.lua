@@ -4,7 +4,8 @@
 -- ARGV  server's run id or '', ms since its start or -1, id for a new marker or '',
 --       'new' when the whole deployment is, longest TTL ms, size of a block of tokens
 -- Returns id ('' when there is none and none was to be written), since when its
--- data may be incomplete (server's ms; 0: it is complete), server's time ms, longest TTL ms.
+-- data may be incomplete (server's ms; 0: it is complete), server's time ms, longest TTL ms,
+-- ms since it was founded with the whole deployment (-1: it was not, or long ago).
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local since = now
@@ -12,15 +13,17 @@ if tonumber(ARGV[2]) >= 0 then
   since = now - ARGV[2]
 end
 
-local marker = redis.call('HMGET', KEYS[1], 'id', 'run', 'since', 'ttl')
+local marker = redis.call('HMGET', KEYS[1], 'id', 'run', 'since', 'ttl', 'born')
 local id = marker[1]
 if not id then
   if ARGV[3] == '' then
-    return {'', 0, now, 0}
+    return {'', 0, now, 0, -1}
   end
   id = ARGV[3]
   if ARGV[4] == 'new' then
     since = 0
+    marker[5] = now
+    redis.call('HSET', KEYS[1], 'born', string.format('%.0f', now))
   end
   -- The counters begin at the server's clock: beyond what was forgotten.
   local base = string.format('%.0f', (now - now % ARGV[6]) * 1000 - 1)
@@ -38,4 +41,4 @@ if tonumber(ARGV[5]) > longest then
   longest = tonumber(ARGV[5])
   redis.call('HSET', KEYS[1], 'ttl', ARGV[5])
 end
-return {id, since, now, longest}
+return {id, since, now, longest, marker[5] and math.max(now - marker[5], 0) or -1}
