@@ -28,8 +28,9 @@
 // the process dies, keys end with their TTL.
 //
 // A node that may have forgotten locks, because it restarted or was flushed, has
-// no vote until the longest lease in use is over. A deployment that is new as a
-// whole starts at once.
+// no vote until the longest lease in use is over: the longest that any client ever
+// asked for, on which a single [WithTTL] of a day counts for good. A deployment that
+// is new as a whole starts at once.
 //
 // Every lock has a [Lock.FencingToken], greater than that of every lock of the
 // same key before it.

@@ -22,7 +22,8 @@ type settings struct {
 }
 
 // WithTTL sets the lease: how long the lock outlives a holder that vanishes.
-// At least 1 ms.
+// At least 1 ms. A node that restarts is left out for the longest TTL ever used, so
+// rather renew a lock than give it a long one.
 func WithTTL(d time.Duration) Option { return func(s *settings) { s.ttl = d } }
 
 // WithWait sets how long Acquire and Do wait for the holder. 0 means one round.
