@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
@@ -15,6 +17,7 @@ import (
 type boundStore struct {
 	store   Store
 	timeout time.Duration
+	logger  *slog.Logger
 	pending chan struct{} // one per operation under way, also given-up ones
 	silent  atomic.Int32  // operations given up in a row
 	retryAt atomic.Int64  // while silent: when the next one may try
@@ -26,8 +29,8 @@ const (
 	silencePause = time.Second // and for how long
 )
 
-func newBoundStore(s Store, timeout time.Duration) *boundStore {
-	return &boundStore{store: s, timeout: timeout, pending: make(chan struct{}, maxPending)}
+func newBoundStore(s Store, timeout time.Duration, logger *slog.Logger) *boundStore {
+	return &boundStore{store: s, timeout: timeout, logger: logger, pending: make(chan struct{}, maxPending)}
 }
 
 // rechecker is a Store that can make a Get cheaper whose key was not there a
@@ -78,16 +81,30 @@ func (b *boundStore) do(ctx context.Context, op func(context.Context) error) err
 		return b.gaveUp(ctx)
 	}
 	done := make(chan error, 1)
-	go func() {
-		defer func() { <-b.pending }()
-		done <- insist(bounded, op)
-	}()
+	go b.attempt(bounded, op, done)
 	select {
 	case err := <-done:
 		return b.answered(ctx, err)
 	case <-bounded.Done():
 		return b.gaveUp(ctx)
 	}
+}
+
+var errExited = errors.New("the store called runtime.Goexit")
+
+// attempt sends what becomes of op. It runs on a goroutine of the Cache, where
+// nobody else could recover from a panic of the Store.
+func (b *boundStore) attempt(ctx context.Context, op func(context.Context) error, done chan<- error) {
+	err := errExited
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the store panicked: %v", v)
+			b.logger.Error("dlm/cache: store panicked", "err", err, "stack", string(debug.Stack()))
+		}
+		<-b.pending
+		done <- err
+	}()
+	err = insist(ctx, op)
 }
 
 // insistPause is how long a client such as a Ring gets to find the way around a

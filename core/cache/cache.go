@@ -60,7 +60,7 @@ func (c *Cache[V]) openStores() {
 		far = s
 	}
 	if far != nil {
-		c.far = newBoundStore(far, c.cfg.StoreTimeout)
+		c.far = newBoundStore(far, c.cfg.StoreTimeout, c.cfg.Logger)
 	}
 	c.news = newNewsroom()
 	c.follow(far)

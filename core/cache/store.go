@@ -7,7 +7,7 @@ import (
 
 // Store keeps bytes under keys of any bytes. Its methods are safe for
 // concurrent use and return errors instead of hiding them; what a Cache does
-// about one is [Config.OnStoreFailure].
+// about one is [Config.OnStoreFailure]. A panic is logged and counts as an error.
 //
 // [NewMemory], [NewRedis] and [NewTiered] are Stores. A Store of your own must
 // honour Mark and Fence, or purges can be undone by fetches that were under way.
