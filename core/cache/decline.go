@@ -10,6 +10,7 @@ type fetching struct {
 	flight  any       // *flight[V]
 	outer   *fetching // of the fetch this one was begun in
 	decline func(hitForMiss time.Duration)
+	behind  bool // it refreshes in the background
 }
 
 type fetchingKey struct{}
@@ -17,6 +18,13 @@ type fetchingKey struct{}
 func fetchingIn(ctx context.Context) *fetching {
 	f, _ := ctx.Value(fetchingKey{}).(*fetching)
 	return f
+}
+
+// IsRefresh reports whether ctx is that of a fetch in the background, whose
+// caller was given a stale value, or one about to be, and may be gone.
+func IsRefresh(ctx context.Context) bool {
+	f := fetchingIn(ctx)
+	return f != nil && f.behind
 }
 
 // waitsForItself reports whether a caller with ctx would wait for a fetch that
@@ -45,7 +53,7 @@ func Decline(ctx context.Context, hitForMiss time.Duration) {
 
 // begin is ctx for the fetch of f.
 func (c *Cache[V]) begin(ctx context.Context, f *flight[V], seen sight[V], turn *turn) context.Context {
-	this := &fetching{flight: f, outer: fetchingIn(ctx)}
+	this := &fetching{flight: f, outer: fetchingIn(ctx), behind: f.behind}
 	if f.call.Inline && !f.behind {
 		this.decline = func(hitForMiss time.Duration) { c.decline(ctx, f, seen, turn, hitForMiss) }
 	}

@@ -263,7 +263,7 @@ func (g *Guard) run(ctx context.Context, w http.ResponseWriter, r *http.Request,
 	rec, writer := newRecorder(w, r, g.MaxBody)
 	rec.onLive = func() { tie.slip(g.hitForMiss(rec.status)) }
 	begun := time.Now()
-	handlerErr := next(writer, req)
+	handlerErr := g.toldOf(next, rec)(writer, req)
 	resp := g.settle(ctx, rec, &recorded{request: r, names: n, name: name, begun: begun}, old.Value)
 	resp.err = handlerErr
 	failed := serverError(resp.status) || resp.reason == reasonCutShort

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -110,6 +111,15 @@ type Config struct {
 	// Idempotent honors the Idempotency-Key of requests. Key may then be nil: all
 	// other requests go to the handler as they come. Default: not honored.
 	Idempotent *Idempotent
+
+	// OnFetch is told when the handler begins to run for the store, as metrics and
+	// traces want to know. It returns the context the handler gets, made of ctx, and
+	// what to call when the handler has returned, with the status it answered, 0 for
+	// none or a panic, and its error. Of a refresh in the background, cause is a
+	// context with the values of the request that found the response stale and may
+	// be over; otherwise nil. Telemetry's Observer.OnFetch makes a span of it.
+	// Default none.
+	OnFetch func(ctx, cause context.Context) (context.Context, func(status int, err error))
 
 	// Logger is told of mistakes in the program. Default slog.Default().
 	Logger *slog.Logger

@@ -26,6 +26,7 @@ import (
 type refresh struct {
 	guard *Guard
 	name  string
+	cause context.Context // of the request that found the response stale; it may be over, its values remain
 
 	begun atomic.Bool   // set by whoever decides what comes of the run
 	done  chan struct{} // closed at the end of a run that has begun
@@ -76,7 +77,7 @@ func (x *exchange) background() func(context.Context) (*response, error) {
 	}
 	g, name := x.Guard, x.name
 	return func(ctx context.Context) (*response, error) {
-		run := &refresh{guard: g, name: name, done: make(chan struct{})}
+		run := &refresh{guard: g, name: name, cause: ctx, done: make(chan struct{})}
 		handler := server.Handler
 		if handler == nil {
 			handler = http.DefaultServeMux

@@ -23,6 +23,7 @@ const (
 	resultKey  = attribute.Key("dlm.cache.result")
 	discardKey = attribute.Key("dlm.cache.reason")
 	failureKey = attribute.Key("dlm.cache.source")
+	statusKey  = attribute.Key("http.response.status_code")
 )
 
 // options are one set of attributes in the forms that instruments take, ready

@@ -54,12 +54,18 @@
 //
 // An acquisition is a span "dlm acquire" and a hold a span "dlm hold", children
 // of the span in the context given to Acquire, in a handler that of the
-// request. [Fetch] adds a span around what fills a cache. Spans carry the key
-// as dlm.lock.key unless [Config.HideKeys] is set.
+// request. [Fetch] adds a span "dlm fetch" around what fills a cache, and
+// [Observer.OnFetch] one around a handler that runs for the store of a Guard;
+// that of a refresh in the background is linked to the span of the request.
+// Spans of locks carry the key as dlm.lock.key unless [Config.HideKeys] is set.
+//
+//	guard.Config{OnFetch: observer.OnFetch("quotes")} // and
+//	observer.WatchCache("quotes", g.Stats)
+//	observer.WatchMemory("quotes", g.Usage)
 //
 // # Names
 //
 // Names and units follow the OpenTelemetry semantic conventions
 // (https://opentelemetry.io/docs/specs/semconv/general/naming/); error.type,
-// server.address and server.port are theirs.
+// http.response.status_code, server.address and server.port are theirs.
 package telemetry

@@ -50,7 +50,7 @@ func (p *polled) health(ctx context.Context, m *core.Manager, to metric.Observer
 }
 
 // WatchCache reports a cache's counters as name whenever the metrics are read.
-// stats is the Stats method of a [cache.Cache].
+// stats is the Stats method of a [cache.Cache] or of a guard.Guard.
 func (o *Observer) WatchCache(name string, stats func() cache.Stats) (stop func() error, err error) {
 	p := &o.polled
 	return o.watch("cache "+name, func(_ context.Context, to metric.Observer) error {
@@ -81,7 +81,8 @@ func (o *Observer) WatchCache(name string, stats func() cache.Stats) (stop func(
 }
 
 // WatchMemory reports how full a cache's memory is, as name, whenever the
-// metrics are read. usage is the Usage method of a [cache.Memory].
+// metrics are read. usage is the Usage method of a [cache.Memory] or of a
+// guard.Guard.
 func (o *Observer) WatchMemory(name string, usage func() cache.Usage) (stop func() error, err error) {
 	p := &o.polled
 	at := metric.WithAttributes(cacheKey.String(name))

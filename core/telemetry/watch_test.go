@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/market-intel-brain/dlm/core"
 	"github.com/market-intel-brain/dlm/core/cache"
@@ -125,4 +126,33 @@ func TestFetchIsPartOfTheRequestUntilThatIsOver(t *testing.T) {
 	require.False(t, spans[1].parent.IsValid(), "a trace of its own")
 	require.Equal(t, request.SpanContext(), spans[1].links[0].SpanContext)
 	require.Empty(t, spans[2].links)
+}
+
+// A background refresh begins while its request is being answered; that it is
+// linked does not depend on which ends first.
+func TestRefreshOfACacheIsLinkedWhileItsRequestGoesOn(t *testing.T) {
+	o, _, s := observer(t)
+	values, err := cache.New[int](cache.Config{Store: cache.NewMemory(1 << 20), Fresh: time.Nanosecond, Stale: time.Hour})
+	require.NoError(t, err)
+	defer values.Close()
+	runs, background := 0, make(chan bool, 2)
+	fetch := telemetry.Fetch(o, "quotes", func(ctx context.Context) (int, error) {
+		background <- cache.IsRefresh(ctx)
+		runs++
+		return runs, nil
+	})
+	ctx, request := tracer{all: s}.Start(t.Context(), "request")
+	for range 2 {
+		v, err := values.Get(ctx, "k", fetch)
+		require.NoError(t, err)
+		require.Equal(t, 1, v)
+	}
+	require.Eventually(t, func() bool { return len(s.named("dlm fetch")) == 2 }, time.Minute, time.Millisecond)
+	request.End()
+	require.False(t, <-background)
+	require.True(t, <-background)
+	first, refresh := s.named("dlm fetch")[0], s.named("dlm fetch")[1]
+	require.Equal(t, request.SpanContext(), first.parent)
+	require.False(t, refresh.parent.IsValid(), "a trace of its own")
+	require.Equal(t, []trace.Link{{SpanContext: request.SpanContext()}}, refresh.links)
 }
