@@ -39,6 +39,8 @@ func FuzzReadReply(f *testing.F) {
 func FuzzAppendRun(f *testing.F) {
 	f.Add("return 1", "key", "arg", "marker", "id", false)
 	f.Add("", "\r\n$5\r\n", "\x00\xff", "", "", true)
+	f.Add("return 1", "key", "arg", "marker", "", false)
+	f.Add("return 1", "key", "arg", "", "id", false)
 	f.Fuzz(func(t *testing.T, source, key, arg, tailKey, tailArg string, whole bool) {
 		script := NewScript(source)
 		tail := Tail{Key: tailKey, Arg: tailArg}
@@ -52,7 +54,10 @@ func FuzzAppendRun(f *testing.F) {
 		if tailKey == "" {
 			want = append(want, "1", key, arg)
 		} else {
-			want = append(want, "2", key, tailKey, arg, tailArg)
+			want = append(want, "2", key, tailKey, arg)
+		}
+		if tailArg != "" {
+			want = append(want, tailArg)
 		}
 		require.Equal(t, want, got)
 	})
