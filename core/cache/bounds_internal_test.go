@@ -1,11 +1,14 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/market-intel-brain/dlm/core"
 )
 
 // Without the notices that would tell of a purge, memory is believed for as long
@@ -76,5 +79,28 @@ func TestDebtsAreBounded(t *testing.T) {
 	d.paid("shard", what)
 	if d.any.Load() || len(d.owed) != 0 {
 		t.Error("paid, and owed still")
+	}
+}
+
+func TestLocalLocksAreForgotten(t *testing.T) {
+	var l localLocks
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	for i := range 100 {
+		name := fmt.Sprint(i)
+		free, err := l.acquire(t.Context(), name, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.acquire(t.Context(), name, 0); !errors.Is(err, core.ErrNotAcquired) {
+			t.Error("taken, and granted again:", err)
+		}
+		if _, err := l.acquire(ctx, name, time.Hour); !errors.Is(err, context.Canceled) {
+			t.Error("waited for by somebody who has gone:", err)
+		}
+		free()
+	}
+	if len(l.known) != 0 {
+		t.Errorf("%d locks that nobody holds or waits for", len(l.known))
 	}
 }

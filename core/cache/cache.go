@@ -15,6 +15,7 @@ type Cache[V any] struct {
 	far    *boundStore // the shared store, or nil
 	news   *newsroom
 	counts counters
+	local  localLocks // without Locks
 
 	// ctx ends every goroutine of the Cache; running counts them.
 	ctx     context.Context

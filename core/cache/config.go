@@ -22,8 +22,8 @@ type Config struct {
 	// different value types on one Store need different namespaces. At most 64
 	// bytes, without a zero byte.
 	Namespace string
-	// Locks makes one fetch run in the whole fleet. Nil: one per process; then
-	// Fresh must be positive.
+	// Locks makes one fetch run in the whole fleet. Nil: one in this Cache, whose
+	// calls then take turns among themselves; Fresh must be positive.
 	Locks *core.Manager
 	// Store keeps the values. Default NewMemory(64 MiB): this process only.
 	Store Store

@@ -12,8 +12,10 @@ import (
 // turn is the right to fetch.
 type turn struct {
 	name   string
-	lock   *core.Lock // nil: there are no locks, or they are down and the Cache fails open
+	lock   *core.Lock // nil: there is no Manager, or it is down and the Cache fails open
 	cancel context.CancelCauseFunc
+	local  *localLocks // of a Cache without a Manager
+	free   func()      // the local lock
 	waited bool
 	told   bool // a fill has been announced
 	strict bool // an error is the answer, whatever is stored
@@ -28,12 +30,41 @@ func (t *turn) fence() uint64 {
 	return t.lock.FencingToken()
 }
 
-// context is the lock's, or without one the fallback.
+// context is the lock's, or without one made of the fallback.
 func (t *turn) context(fallback context.Context) context.Context {
-	if t.lock == nil {
-		return fallback
+	switch {
+	case t.lock != nil:
+		return t.lock.Context()
+	case t.local != nil:
+		return t.local.under(fallback, t.name)
 	}
-	return t.lock.Context()
+	return fallback
+}
+
+// try takes the lock if it is free.
+func (c *Cache[V]) try(ctx context.Context, t *turn) (err error) {
+	if c.cfg.Locks == nil {
+		return c.takeLocal(ctx, t, 0)
+	}
+	t.lock, err = c.cfg.Locks.TryAcquire(ctx, t.name, c.cfg.lockOptions()...)
+	return err
+}
+
+// take waits for the lock.
+func (c *Cache[V]) take(ctx context.Context, t *turn, wait time.Duration) (err error) {
+	if c.cfg.Locks == nil {
+		return c.takeLocal(ctx, t, wait)
+	}
+	opts := append(c.cfg.lockOptions(), core.WithWait(wait))
+	t.lock, err = c.cfg.Locks.Acquire(ctx, t.name, opts...)
+	return err
+}
+
+func (c *Cache[V]) takeLocal(ctx context.Context, t *turn, wait time.Duration) (err error) {
+	if t.free, err = c.local.acquire(ctx, t.name, wait); err == nil {
+		t.local = &c.local
+	}
+	return err
 }
 
 // patience is how long a contender that was refused relies on being told of the
@@ -49,7 +80,7 @@ var errNews = errors.New("a value was filled")
 func (c *Cache[V]) contend(f *flight[V], try bool) (turn, outcome[V]) {
 	t := turn{name: f.call.Lock}
 	if c.cfg.Locks == nil {
-		return t, outcome[V]{}
+		return t, c.afterContest(f, c.contendLocally(f, &t, try))
 	}
 	for {
 		heard, stop := c.news.watch(f.call.Lock)
@@ -69,15 +100,19 @@ func (c *Cache[V]) contend(f *flight[V], try bool) (turn, outcome[V]) {
 	}
 }
 
+func (c *Cache[V]) contendLocally(f *flight[V], t *turn, try bool) error {
+	err := c.try(f.ctx, t)
+	if try || err == nil || !contended(err) {
+		return err
+	}
+	t.waited = true
+	return c.take(f.ctx, t, c.cfg.MaxHold)
+}
+
 // takeTurn tries the lock once, then waits to be told of a fill, then queues.
 func (c *Cache[V]) takeTurn(f *flight[V], t *turn, try bool, heard <-chan struct{}) error {
 	if !t.waited {
-		lock, err := c.cfg.Locks.TryAcquire(f.ctx, t.name, c.cfg.lockOptions()...)
-		if err == nil {
-			t.lock = lock
-			return nil
-		}
-		if try || !contended(err) {
+		if err := c.try(f.ctx, t); err == nil || try || !contended(err) {
 			return err
 		}
 		t.waited = true
@@ -173,6 +208,10 @@ func (c *Cache[V]) lockFailure(key string, err error, e *entry[V]) outcome[V] {
 // endTurn frees the lock and, if nothing was announced with a fill, tells those
 // who wait for one to look for themselves.
 func (c *Cache[V]) endTurn(ctx context.Context, t *turn) {
+	if t.local != nil {
+		t.local = nil
+		t.free()
+	}
 	if t.lock == nil {
 		return
 	}

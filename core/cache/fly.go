@@ -122,8 +122,8 @@ func (c *Cache[V]) carry(f *flight[V], seen sight[V], try bool) outcome[V] {
 	if !f.commit() {
 		return outcome[V]{end: retry}
 	}
-	// Between the first look and the lock another process may have fetched.
-	if turn.lock != nil || !seen.asked {
+	// Between the first look and the lock another caller may have fetched.
+	if turn.lock != nil || turn.waited || !seen.asked {
 		if turn.waited { // for somebody who filled it, most likely
 			seen.absent = false
 		}

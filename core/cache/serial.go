@@ -1,10 +1,6 @@
 package cache
 
-import (
-	"context"
-
-	"github.com/market-intel-brain/dlm/core"
-)
+import "context"
 
 // serial runs one call under the lock, on the caller's goroutine. It takes the
 // lock before it looks, because it needs the lock in any case.
@@ -44,13 +40,8 @@ func (c *Cache[V]) serialFetch(ctx context.Context, call Call[V], t *turn) outco
 // its Contention says so.
 func (c *Cache[V]) serialTurn(ctx context.Context, call Call[V]) (turn, outcome[V]) {
 	t := turn{name: call.Lock, told: !c.cfg.stores(), strict: call.Force}
-	if c.cfg.Locks == nil {
-		return t, outcome[V]{}
-	}
-	var err error
 	if c.cfg.stores() && !call.Force && call.Contention == StaleFirst {
-		t.lock, err = c.cfg.Locks.TryAcquire(ctx, t.name, c.cfg.lockOptions()...)
-		if err == nil || !contended(err) {
+		if err := c.try(ctx, &t); err == nil || !contended(err) {
 			return t, c.afterSerialContest(ctx, call, err)
 		}
 		t.waited = true
@@ -58,8 +49,7 @@ func (c *Cache[V]) serialTurn(ctx context.Context, call Call[V]) (turn, outcome[
 			return t, out
 		}
 	}
-	opts := append(c.cfg.lockOptions(), core.WithWait(call.Wait))
-	t.lock, err = c.cfg.Locks.Acquire(ctx, t.name, opts...)
+	err := c.take(ctx, &t, call.Wait)
 	return t, c.afterSerialContest(ctx, call, err)
 }
 
