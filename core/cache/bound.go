@@ -39,6 +39,25 @@ type rechecker interface {
 	recheck(ctx context.Context, key string) (Item, error)
 }
 
+// firmer is a Store some of whose Marks must be made firm before a fetch begins.
+type firmer interface {
+	isLoose(mark string) bool
+	firm(ctx context.Context, key, mark string) (string, error)
+}
+
+// firm is a Mark that the next set may be made with.
+func (b *boundStore) firm(ctx context.Context, key, mark string) (string, error) {
+	f, ok := b.store.(firmer)
+	if !ok || !f.isLoose(mark) {
+		return mark, nil
+	}
+	it, err := b.getBy(ctx, key, func(ctx context.Context, key string) (Item, error) {
+		firm, err := f.firm(ctx, key, mark)
+		return Item{Mark: firm}, err
+	})
+	return it.Mark, err
+}
+
 func (b *boundStore) get(ctx context.Context, key string) (Item, error) {
 	return b.getBy(ctx, key, b.store.Get)
 }

@@ -71,6 +71,19 @@ func (c *Cache[V]) lookBy(ctx context.Context, key string, get func(*boundStore,
 	return s, nil
 }
 
+// forFetch is what a fetch that begins now needs of a sight.
+func (c *Cache[V]) forFetch(ctx context.Context, key string, s sight[V]) sight[V] {
+	if c.far == nil || !s.asked {
+		return s
+	}
+	var err error
+	if s.remote, err = c.far.firm(ctx, c.storeKey(key), s.remote); err != nil {
+		c.counts.storeErrors.Add(1)
+		s.asked = false
+	}
+	return s
+}
+
 // decode turns a stored item into an entry and keeps it in memory. What cannot
 // be decoded is a miss.
 func (c *Cache[V]) decode(key string, item Item, at mark) *entry[V] {

@@ -17,8 +17,10 @@ import (
 //
 // Entries expire by themselves. What else it keeps is bounded: 4096 purge
 // generations and 16384 tag counters, a few hundred kilobytes. They may be
-// evicted or lost with the server's data: purges then cost a few needless
-// misses, and bring nothing back.
+// evicted or lost with the server's data: that costs a few needless misses and a
+// command each, and brings nothing back that a [Cache] fetched before a purge. To
+// a program that calls Get and Set itself, a generation that is not there yet
+// looks like one that was lost.
 //
 // On a Ring each shard keeps purge generations and tags of its own, and an entry
 // is on two shards: its own, and the one that its key moves to when that dies,

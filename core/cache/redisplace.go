@@ -121,21 +121,6 @@ func (p *place) read(ctx context.Context, key string) (raw string, mark redisMar
 	return raw, mark, ttl.Val(), err
 }
 
-// marks is the purge state of a key, and whether there is an entry. It is of a
-// server, where all keys may be named together.
-func (p *place) marks(ctx context.Context, key string) (mark redisMark, held bool, err error) {
-	entry, genKey := p.r.namesOf(key)
-	_, epochKey := p.r.tagNames()
-	got, err := p.client.MGet(ctx, entry, genKey, epochKey).Result()
-	if err != nil {
-		return redisMark{}, false, err
-	}
-	gen, _ := got[1].(string)
-	epoch, _ := got[2].(string)
-	mark, err = p.markOf(ctx, gen, epoch)
-	return mark, got[0] != nil, err
-}
-
 // markOf completes what was read. Without an epoch, as it was never set or was
 // evicted, no tag purge could be told from none.
 func (p *place) markOf(ctx context.Context, gen, epoch string) (redisMark, error) {

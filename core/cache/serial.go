@@ -32,6 +32,7 @@ func (c *Cache[V]) serialFetch(ctx context.Context, call Call[V], t *turn) outco
 		if out := c.answer(call.Key, seen.e); out.end != 0 && !call.Force {
 			return asShared(out, t.waited)
 		}
+		seen = c.forFetch(ctx, call.Key, seen)
 	}
 	return c.fetch(t.context(ctx), call.Key, call.Fetch, seen, t)
 }
