@@ -1,6 +1,6 @@
-// Command metrics serves quotes and orders under locks, and what there is to see
-// of that: Prometheus' /metrics through OpenTelemetry, the debug page, probes.
-// grafana.json beside it is a dashboard for these metrics.
+// Command metrics serves orders under locks, quotes from a cache and charts from
+// behind a Guard, and what there is to see of that: Prometheus' /metrics through
+// OpenTelemetry, the debug page, probes. grafana.json is a dashboard for it.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -25,6 +26,9 @@ import (
 	"github.com/market-intel-brain/dlm/core/guard"
 	"github.com/market-intel-brain/dlm/core/telemetry"
 	"github.com/market-intel-brain/dlm/examples/internal/redisnodes"
+	"github.com/market-intel-brain/dlm/examples/internal/web"
+	"github.com/market-intel-brain/dlm/keyfuncs"
+	"github.com/market-intel-brain/dlm/nethttplock"
 )
 
 func main() {
@@ -63,45 +67,43 @@ func run(ctx context.Context, listener net.Listener) error {
 		return err
 	}
 	defer locks.Close()
+	core.SetDefault(locks)
 	memory := cache.NewMemory(16 << 20)
-	quotes, err := cache.New[string](cache.Config{Locks: locks, Store: memory, Fresh: time.Second, Stale: time.Minute})
-	if err != nil {
+	quotes, err1 := cache.New[string](cache.Config{Locks: locks, Store: memory, Fresh: time.Second, Stale: time.Minute})
+	charts, err2 := guard.New(guard.Config{Locks: locks, Key: keyfuncs.MustTemplate("chart_<symbol>"), Fresh: time.Second, OnFetch: observer.OnFetch("charts")})
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
 	defer quotes.Close()
-	_, err1 := observer.WatchManager(locks)
-	_, err2 := observer.WatchCache("quotes", quotes.Stats)
-	_, err3 := observer.WatchMemory("quotes", memory.Usage)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	defer charts.Close()
+	watching := func(_ func() error, err error) error { return err } // until the provider is shut down
+	if err := errors.Join(watching(observer.WatchManager(locks)),
+		watching(observer.WatchCache("quotes", quotes.Stats)), watching(observer.WatchMemory("quotes", memory.Usage)),
+		watching(observer.WatchCache("charts", charts.Stats)), watching(observer.WatchMemory("charts", charts.Usage))); err != nil {
 		return err
 	}
 
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /orders/{id}/pay", pay(locks))
+	mux.HandleFunc("POST /orders/{id}/pay", pay)
 	mux.HandleFunc("GET /quotes/{symbol}", quote(observer, quotes))
+	mux.Handle("GET /charts/{symbol}", nethttplock.Wrap(charts, http.HandlerFunc(chart)))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.Handle("GET /healthz", guard.HealthHandler(locks))
 	mux.Handle("GET /readyz", guard.ReadinessHandler(locks))
-	mux.Handle("GET /debug/dlm", guard.DebugHandler(locks, guard.DebugEvents(events), guard.DebugCache("quotes", quotes.Stats, memory.Usage)))
-	return serve(ctx, listener, mux)
+	mux.Handle("GET /debug/dlm", guard.DebugHandler(locks, guard.DebugEvents(events),
+		guard.DebugCache("quotes", quotes.Stats, memory.Usage), guard.DebugCache("charts", charts.Stats, charts.Usage)))
+	return web.Serve(ctx, listener, mux)
 }
 
-func pay(locks *core.Manager) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		err := locks.Do(r.Context(), "order_"+r.PathValue("id"), func(context.Context) error {
-			_, err := fmt.Fprintln(w, "paid")
-			return err
-		}, core.WithWait(time.Second))
-		if err != nil {
-			http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
-		}
+func pay(w http.ResponseWriter, r *http.Request) {
+	paid := func(context.Context) error { _, err := fmt.Fprintln(w, "paid"); return err }
+	if err := core.Default().Do(r.Context(), "order_"+r.PathValue("id"), paid, core.WithWait(time.Second)); err != nil {
+		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
 	}
 }
 
 func quote(observer *telemetry.Observer, quotes *cache.Cache[string]) http.HandlerFunc {
-	fetch := telemetry.Fetch(observer, "quotes", func(context.Context) (string, error) {
-		return fmt.Sprintf("%.2f", 100*rand.Float64()), nil
-	})
+	fetch := telemetry.Fetch(observer, "quotes", func(context.Context) (string, error) { return fmt.Sprintf("%.2f", 100*rand.Float64()), nil })
 	return func(w http.ResponseWriter, r *http.Request) {
 		price, err := quotes.Get(r.Context(), "quote_"+r.PathValue("symbol"), fetch)
 		if err != nil {
@@ -112,16 +114,6 @@ func quote(observer *telemetry.Observer, quotes *cache.Cache[string]) http.Handl
 	}
 }
 
-func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
-		defer cancel()
-		return server.Shutdown(grace)
-	}
+func chart(w http.ResponseWriter, _ *http.Request) {
+	_, _ = fmt.Fprintln(w, strings.Repeat("*", 1+rand.IntN(60)))
 }
