@@ -79,6 +79,8 @@ type Config struct {
 
 	// Logger is told of what no caller is told. Default slog.Default().
 	Logger *slog.Logger
+
+	patience time.Duration // see defaultPatience
 }
 
 const (
@@ -115,6 +117,7 @@ func (c Config) withDefaults() Config {
 	c.StoreTimeout = orDefault(c.StoreTimeout, defaultStoreTimeout)
 	c.MaxValue = orDefault(c.MaxValue, defaultMaxValue)
 	c.CompressAbove = orDefault(c.CompressAbove, defaultCompressAbove)
+	c.patience = orDefault(c.patience, defaultPatience)
 	if c.Codec == nil {
 		c.Codec = JSON{}
 	}

@@ -67,10 +67,10 @@ func (c *Cache[V]) takeLocal(ctx context.Context, t *turn, wait time.Duration) (
 	return err
 }
 
-// patience is how long a contender that was refused relies on being told of the
-// fill before it queues for the lock itself: most fetches are over by then, and
-// standing in the queue costs every contender several commands.
-const patience = time.Second
+// defaultPatience is how long a contender that was refused relies on being told
+// of the fill before it queues for the lock itself: most fetches are over by then,
+// and standing in the queue costs every contender several commands.
+const defaultPatience = time.Second
 
 // errNews ends a wait in the lock's queue: its holder has filled a value.
 var errNews = errors.New("a value was filled")
@@ -117,7 +117,7 @@ func (c *Cache[V]) takeTurn(f *flight[V], t *turn, try bool, heard <-chan struct
 		}
 		t.waited = true
 		if c.news.live() {
-			timer := time.NewTimer(patience)
+			timer := time.NewTimer(c.cfg.patience)
 			defer timer.Stop()
 			select {
 			case <-heard:

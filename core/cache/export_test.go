@@ -1,6 +1,9 @@
 package cache
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Aboard is how many callers the key's flight has: those of a test arrive when
 // they arrive, and it has to know.
@@ -14,6 +17,12 @@ func (c *Cache[V]) Aboard(key string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.callers
+}
+
+// WithPatience makes contenders rely on being told of a fill for so long.
+func (c Config) WithPatience(d time.Duration) Config {
+	c.patience = d
+	return c
 }
 
 // Announce sends a change that names a lock, and Hear calls f with the lock of
