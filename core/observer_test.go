@@ -85,6 +85,33 @@ func TestWaitingIsToldOnceWhereverTheHolderIs(t *testing.T) {
 	}
 }
 
+func TestRefusalsAndDeadNodesAreTold(t *testing.T) {
+	var seen eventList
+	nodes := coretest.Embedded(t, 3)
+	m := managerFor(t, func(c *core.Config) { c.Nodes, c.Observer = nodes.URLs(), &seen })
+	_, err := m.Acquire(t.Context(), "k")
+	require.NoError(t, err)
+	_, err = m.TryAcquire(context.WithoutCancel(t.Context()), "k")
+	require.ErrorIs(t, err, core.ErrNotAcquired)
+	require.Contains(t, seen.of("k"), core.EventRefused)
+
+	require.NoError(t, nodes.Node(0).Kill())
+	require.Eventually(t, func() bool {
+		_, _ = m.Health(t.Context())
+		return slices.Contains(seen.of(""), core.EventNodeDown)
+	}, time.Minute, time.Millisecond)
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
+	for _, e := range seen.events {
+		if e.Kind == core.EventNodeDown {
+			require.Equal(t, nodes.Node(0).Addr(), e.Node)
+		}
+		if e.Kind == core.EventNodeDown || e.Kind == core.EventRefused {
+			require.Error(t, e.Err)
+		}
+	}
+}
+
 func TestMultiObserverTellsAll(t *testing.T) {
 	var a, b eventList
 	core.MultiObserver(&a, nil, &b).Observe(t.Context(), core.Event{Key: "k", Kind: core.EventLost})
