@@ -104,8 +104,7 @@ func TestMissedPurgeIsRepeated(t *testing.T) {
 	require.NotZero(t, entries(nodes.Node(0)))
 	require.NoError(t, nodes.Node(0).Kill())
 	assert.ErrorIs(t, purger.Invalidate(t.Context(), keys...), cache.ErrStore)
-	require.NoError(t, nodes.Node(0).Restart())
-	require.NotZero(t, entries(nodes.Node(0)))
+	require.NoError(t, nodes.Node(0).Restart()) // with its entries, for as long as the purge takes to be repeated
 	require.Eventually(t, func() bool { return entries(nodes.Node(0)) == 0 }, patience, 10*time.Millisecond)
 	reader := cache.NewRedis(ringClientWith(t, nodes, redis.RingOptions{ReadTimeout: patience, MaxRetries: -1}))
 	for _, later := range nodes.All()[1:] {
