@@ -23,6 +23,8 @@ type report struct {
 	linearizable          porcupine.CheckResult
 	availability          float64 // of the attempts while a majority was sound
 	slowest, p99, healthy time.Duration
+	late                  []attemptRecord // that came back more than 100ms after the wait
+	stalled               time.Duration   // longest that the machine let a bystander oversleep
 	orphans, leaked       int
 	faults                int
 }
@@ -37,10 +39,10 @@ func (r *report) String() string {
   availability   %.2f %% while a majority was sound (%d faults)
   no quorum      %d while it was not
   p99 acquire    %v, healthy %v
-  slowest        %v of a wait of %v
+  slowest        %v of a wait of %v; a bystander overslept by %v
   orphan keys    %d
   goroutines     %d left`, r.attempts, r.acquired, len(r.overlaps), len(r.inversions), r.linearizable,
-		100*r.availability, r.faults, r.refusedInOutage, r.p99.Round(time.Millisecond), r.healthy.Round(time.Millisecond), r.slowest.Round(time.Millisecond), soakWait, r.orphans, r.leaked)
+		100*r.availability, r.faults, r.refusedInOutage, r.p99.Round(time.Millisecond), r.healthy.Round(time.Millisecond), r.slowest.Round(time.Millisecond), soakWait, r.stalled.Round(time.Millisecond), r.orphans, r.leaked)
 }
 
 func judge(history []attemptRecord, f *faultMaker) *report {
@@ -55,6 +57,9 @@ func judge(history []attemptRecord, f *faultMaker) *report {
 		}
 		r.attempts++
 		took = append(took, a.Returned-a.Asked)
+		if a.Returned-a.Asked > soakWait+100*time.Millisecond {
+			r.late = append(r.late, a)
+		}
 		inOutage := slices.ContainsFunc(f.outages, span{a.Asked, a.Returned}.touches)
 		switch {
 		case a.Token > 0:
