@@ -23,8 +23,8 @@ type report struct {
 	linearizable          porcupine.CheckResult
 	availability          float64 // of the attempts while a majority was sound
 	slowest, p99, healthy time.Duration
-	late                  []attemptRecord // that came back more than 100ms after the wait
-	stalled               time.Duration   // longest that the machine let a bystander oversleep
+	late                  []attemptRecord // that came back more than 100ms after the wait, less what the machine stood still meanwhile
+	stalled               time.Duration   // for which it did, in the whole soak
 	orphans, leaked       int
 	faults                int
 }
@@ -39,13 +39,13 @@ func (r *report) String() string {
   availability   %.2f %% while a majority was sound (%d faults)
   no quorum      %d while it was not
   p99 acquire    %v, healthy %v
-  slowest        %v of a wait of %v; a bystander overslept by %v
+  slowest        %v of a wait of %v; the machine stood still for %v in all
   orphan keys    %d
   goroutines     %d left`, r.attempts, r.acquired, len(r.overlaps), len(r.inversions), r.linearizable,
 		100*r.availability, r.faults, r.refusedInOutage, r.p99.Round(time.Millisecond), r.healthy.Round(time.Millisecond), r.slowest.Round(time.Millisecond), soakWait, r.stalled.Round(time.Millisecond), r.orphans, r.leaked)
 }
 
-func judge(history []attemptRecord, f *faultMaker) *report {
+func judge(history []attemptRecord, f *faultMaker, stalls []span) *report {
 	r := &report{faults: len(f.log), linearizable: porcupine.Ok}
 	var took, calm, hurt []time.Duration
 	sound, served := 0, 0
@@ -57,7 +57,8 @@ func judge(history []attemptRecord, f *faultMaker) *report {
 		}
 		r.attempts++
 		took = append(took, a.Returned-a.Asked)
-		if a.Returned-a.Asked > soakWait+100*time.Millisecond {
+		const latest = soakWait + 100*time.Millisecond
+		if at := (span{a.Asked, a.Returned}); at.to-at.from > latest && at.to-at.from-at.within(stalls) > latest {
 			r.late = append(r.late, a)
 		}
 		inOutage := slices.ContainsFunc(f.outages, span{a.Asked, a.Returned}.touches)
@@ -78,6 +79,9 @@ func judge(history []attemptRecord, f *faultMaker) *report {
 			sound++
 			served += min(1, int(a.Token))
 		}
+	}
+	for _, stall := range stalls {
+		r.stalled += stall.to - stall.from
 	}
 	r.availability = float64(served) / float64(max(1, sound))
 	r.slowest, r.p99, r.healthy = quantile(took, 1), quantile(hurt, 0.99), quantile(calm, 0.99)
@@ -203,7 +207,7 @@ func TestTheSoakIsJudged(t *testing.T) {
 		"a token shared":      {[]attemptRecord{grant(5, 0, 1, 100, 5), grant(5, 10, 16, 100, 19)}, 0, 1, porcupine.Illegal},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := judge(c.history, &faultMaker{})
+			r := judge(c.history, &faultMaker{}, nil)
 			require.Len(t, r.overlaps, c.overlaps)
 			require.Len(t, r.inversions, c.inversions)
 			require.Equal(t, c.verdict, r.linearizable)
@@ -232,7 +236,7 @@ func TestTheSoakIsTimed(t *testing.T) {
 	attempt(2995*ms, 4*ms, true, false)
 	attempt(4000*ms, 50*ms, false, true) // a majority is gone
 	f := &faultMaker{healthy: span{0, 1500 * ms}, outages: []span{{3900 * ms, 5000 * ms}}}
-	r := judge(append(history, attemptRecord{Process: 1, Leaked: 2}, attemptRecord{Leaked: 1}), f)
+	r := judge(append(history, attemptRecord{Process: 1, Leaked: 2}, attemptRecord{Leaked: 1}), f, nil)
 	require.Equal(t, 202, r.attempts)
 	require.Equal(t, 200, r.acquired)
 	require.InDelta(t, 200.0/201, r.availability, 1e-9)
@@ -241,4 +245,17 @@ func TestTheSoakIsTimed(t *testing.T) {
 	require.Equal(t, 3*ms, r.p99)
 	require.Equal(t, 50*ms, r.slowest)
 	require.Equal(t, 3, r.leaked)
+}
+
+// A machine that stands still excuses the attempts of that time, and no others.
+func TestTheSoakKnowsWhoIsLate(t *testing.T) {
+	const ms = time.Millisecond
+	late := func(stalls ...span) int {
+		attempts := []attemptRecord{{Key: "k", Asked: 1000 * ms, Returned: 1000*ms + soakWait + 600*ms}}
+		return len(judge(attempts, &faultMaker{}, stalls).late)
+	}
+	require.Equal(t, 1, late())
+	require.Equal(t, 0, late(span{900 * ms, 1300 * ms}, span{1500 * ms, 1800 * ms}))
+	require.Equal(t, 1, late(span{900 * ms, 1300 * ms}))
+	require.Equal(t, 1, late(span{0, 1000 * ms}, span{9000 * ms, 9900 * ms}))
 }

@@ -1,0 +1,53 @@
+package core
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// bystander is a goroutine that does nothing but take naps: when it oversleeps,
+// the machine stood still, for the processes of a soak as well.
+type bystander struct {
+	mu     sync.Mutex
+	stalls []span // guarded by mu
+}
+
+const nap = 5 * time.Millisecond
+
+// standBy begins to watch; the end of the test ends it.
+func standBy(t *testing.T) *bystander {
+	b := &bystander{}
+	go func() {
+		for {
+			asleep := monotonic()
+			select {
+			case <-t.Context().Done():
+				return
+			case <-time.After(nap):
+			}
+			if woken := monotonic(); woken-asleep > 4*nap {
+				b.mu.Lock()
+				b.stalls = append(b.stalls, span{asleep + nap, woken})
+				b.mu.Unlock()
+			}
+		}
+	}()
+	return b
+}
+
+// overslept is when the machine stood still until now.
+func (b *bystander) overslept() []span {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.stalls)
+}
+
+// within is how much of s the stalls took.
+func (s span) within(stalls []span) (d time.Duration) {
+	for _, stall := range stalls {
+		d += max(0, min(s.to, stall.to)-max(s.from, stall.from))
+	}
+	return d
+}
