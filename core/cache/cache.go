@@ -70,7 +70,14 @@ func (c *Cache[V]) openStores() {
 // Get returns the value under key, which fetch makes when no usable one is
 // stored: once in the fleet, for everybody who waits. See [Cache.Lookup].
 func (c *Cache[V]) Get(ctx context.Context, key string, fetch func(context.Context) (V, error)) (V, error) {
-	r, err := c.Do(ctx, Call[V]{Key: key, Fetch: fetch})
+	call := Call[V]{Key: key, Fetch: fetch}
+	e, due := c.current(key, now())
+	if e != nil && !due {
+		c.counts.hits.Add(1)
+		return e.value, nil
+	}
+	call.early = due
+	r, err := c.miss(ctx, call)
 	return r.Value, err
 }
 
@@ -104,6 +111,11 @@ func (c *Cache[V]) Do(ctx context.Context, call Call[V]) (Result[V], error) {
 		}
 		call.early = due
 	}
+	return c.miss(ctx, call)
+}
+
+// miss is for what this process does not hold fresh.
+func (c *Cache[V]) miss(ctx context.Context, call Call[V]) (Result[V], error) {
 	call, err := c.prepare(ctx, call)
 	if err != nil {
 		return Result[V]{}, err
