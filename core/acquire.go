@@ -28,13 +28,15 @@ func (m *Manager) TryAcquire(ctx context.Context, key string, opts ...Option) (*
 // fn's context carries the lock and is cancelled when the lock is lost; fn must
 // return then. The lock is released whatever fn does, also when it panics. When
 // fn fails, its error is returned as it is; when only the release fails, that is.
+// Once ctx is done the nodes have a moment to confirm the release, which is
+// ErrNotReleased otherwise.
 func (m *Manager) Do(ctx context.Context, key string, fn func(context.Context) error, opts ...Option) (err error) {
 	l, err := m.acquire(ctx, key, false, opts, WithAutoRenew())
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if released := l.Release(ctx); err == nil {
+		if released := l.releaseBy(ctx); err == nil {
 			err = released
 		}
 	}()
@@ -147,11 +149,12 @@ func (m *Manager) queue(ctx context.Context, g *gate, w *waiter) (turn, error) {
 	return turn{}, m.whyNot(g, w, reason)
 }
 
-// passOn gives the turn of a caller that has left to the next.
+// passOn gives the turn of a caller that has left to the next. It waits for
+// nothing: that caller's time is over.
 func (m *Manager) passOn(g *gate, t turn) {
 	switch {
 	case t.lock != nil:
-		_ = t.lock.Release(context.Background()) // to the next in line, or in Redis
+		m.decline(t.lock)
 	case t.stand:
 		m.stepDown(g)
 	}
@@ -263,10 +266,7 @@ func (m *Manager) attempt(ctx context.Context, g *gate, w *waiter, again bool) (
 	m.lengthen(w.set.ttl)
 	now := time.Now()
 	s := m.newLease(g.key, g.names, w.set, now)
-	r := m.newRound(s)
-	if !w.once {
-		r.end = w.end
-	}
+	r := m.newRound(s, now, m.endOf(w, now))
 	home, register := m.home(g.names), ""
 	if g.heard != nil {
 		home, register = g.heard.n, m.id

@@ -13,18 +13,28 @@ import (
 // ear is this process' subscription on one node: one channel for all keys,
 // opened when a caller begins to wait and closed when none has waited for a
 // while. The release script publishes the name of the lock that is free.
+//
+// go-redis holds a lock of the subscription while it connects anew, for as long as
+// the server lets it wait. So nobody asks anything of go-redis while mu is held, nor
+// on a caller's goroutine.
 type ear struct {
-	n *node
+	n    *node
+	ctx  context.Context // ends with the ear
+	stop context.CancelFunc
+	ends sync.WaitGroup // goroutines; Add under mu while not closed
 
-	opening chan struct{} // cap 1: one subscription is opened at a time; full while that waits for the server
+	mu      sync.Mutex
+	sub     *redis.PubSub // nil while nobody listens. Guarded by mu
+	opening chan struct{} // closed when the attempt to open one is over; nil: none is under way. Guarded by mu
+	gates   int           // waiting on it. Guarded by mu
+	idle    *time.Timer   // closes an ear nobody needs. Guarded by mu
+	failed  time.Time     // when it could not be opened. Guarded by mu
+	closed  bool          // guarded by mu
+}
 
-	mu     sync.Mutex
-	sub    *redis.PubSub // nil while nobody listens. Guarded by mu
-	ended  chan struct{} // closed when the listening goroutine has ended. Guarded by mu
-	gates  int           // waiting on it. Guarded by mu
-	idle   *time.Timer   // closes an ear nobody needs. Guarded by mu
-	failed time.Time     // when it could not be opened. Guarded by mu
-	closed bool          // guarded by mu
+func (e *ear) init(n *node) {
+	e.n = n
+	e.ctx, e.stop = context.WithCancel(context.Background())
 }
 
 // earLinger keeps a subscription for the next waiter.
@@ -70,72 +80,82 @@ func (m *Manager) pass(n *node, lock string) {
 	n.send(time.Now(), wire.Call{Req: m.releaseRequest(debt{lock: lock, queue: m.queueOf(lock), owner: "-"}, "", n.many), To: heardOf{}})
 }
 
-// open subscribes, unless that is done, and counts the caller in.
+// open subscribes, unless that is done, and counts the caller in. An attempt that
+// lasts longer than ctx is the next caller's.
 func (e *ear) open(ctx context.Context) bool {
-	if joined, hopeless := e.join(nil); joined || hopeless {
+	joined, opening := e.join()
+	if opening == nil {
 		return joined
 	}
 	select {
-	case e.opening <- struct{}{}:
-		defer func() { <-e.opening }()
+	case <-opening:
+		joined, _ = e.join()
+		return joined
 	case <-ctx.Done():
 		return false
 	}
-	if joined, hopeless := e.join(nil); joined || hopeless {
-		return joined
-	}
-	sub := e.subscribe(ctx)
-	joined, _ := e.join(sub)
-	return joined
 }
 
-// join counts the caller in if there is a subscription, which sub becomes when
-// there was none. It is hopeless to open one when that failed a moment ago.
-func (e *ear) join(sub *redis.PubSub) (joined, hopeless bool) {
+// join counts the caller in if there is a subscription. Otherwise it returns what
+// tells the end of the attempt to open one; nil when that is hopeless, since it
+// failed a moment ago.
+func (e *ear) join() (joined bool, opening <-chan struct{}) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
-	case e.closed && sub != nil:
-		_ = sub.Close()
-		return false, true
-	case e.closed, e.sub == nil && time.Since(e.failed) < e.n.m.cfg.RetryDelay:
-		return false, true
-	case e.sub == nil && sub == nil:
-		return false, false
-	case e.sub == nil:
-		e.sub, e.ended = sub, make(chan struct{})
-		go e.hear(sub, e.ended)
-	}
-	e.gates++
-	if e.idle != nil {
+	case e.closed:
+		return false, nil
+	case e.sub != nil:
+		e.gates++
 		e.idle.Stop()
+		return true, nil
+	case e.opening == nil && time.Since(e.failed) < e.n.m.cfg.RetryDelay:
+		return false, nil
+	case e.opening == nil:
+		e.opening = make(chan struct{})
+		e.ends.Go(e.subscribe)
 	}
-	return true, false
+	return false, e.opening
 }
 
 // subscribe waits for the server's confirmation: a process must not queue
-// before it can be woken. It returns nil when that fails.
-func (e *ear) subscribe(ctx context.Context) *redis.PubSub {
-	ctx, cancel := context.WithTimeout(ctx, e.n.m.cfg.NodeTimeout)
+// before it can be woken.
+func (e *ear) subscribe() {
+	ctx, cancel := context.WithTimeout(e.ctx, e.n.m.cfg.NodeTimeout)
 	defer cancel()
 	sub := e.n.pub.Subscribe(ctx, e.n.m.channelBase+e.n.m.id)
-	if _, err := sub.ReceiveTimeout(ctx, e.n.m.cfg.NodeTimeout); err != nil {
+	_, err := sub.ReceiveTimeout(ctx, e.n.m.cfg.NodeTimeout)
+	if err != nil || !e.opened(sub) {
 		_ = sub.Close()
-		e.mu.Lock()
-		e.failed = time.Now()
-		e.mu.Unlock()
-		return nil
 	}
-	return sub
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil {
+		e.failed = time.Now()
+	}
+	close(e.opening)
+	e.opening = nil
+}
+
+// opened begins to listen. Those who asked for it may have left meanwhile.
+func (e *ear) opened(sub *redis.PubSub) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return false
+	}
+	e.sub = sub
+	e.ends.Go(func() { e.hear(sub) })
+	e.linger()
+	return true
 }
 
 // hear wakes gates until the subscription is closed. go-redis reconnects and
 // subscribes again by itself; what was published in between is lost, so then
 // everybody looks for themselves.
-func (e *ear) hear(sub *redis.PubSub, ended chan struct{}) {
-	defer close(ended)
+func (e *ear) hear(sub *redis.PubSub) {
 	for {
-		msg, err := sub.Receive(context.Background())
+		msg, err := sub.Receive(e.ctx)
 		switch msg := msg.(type) {
 		case *redis.Message:
 			e.n.m.wake(e.n, msg.Payload)
@@ -152,19 +172,26 @@ func (e *ear) hear(sub *redis.PubSub, ended chan struct{}) {
 			return
 		}
 		select {
-		case <-e.n.m.closing:
+		case <-e.ctx.Done():
 			return
-		case <-time.After(e.n.m.cfg.RetryDelay):
+		case <-time.After(min(e.n.m.cfg.RetryDelay, earPause)):
 		}
 	}
 }
 
+// earPause is the longest pause before a lost subscription is tried again.
+const earPause = time.Second
+
 func (e *ear) leave() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.gates--; e.gates > 0 || e.closed {
-		return
+	if e.gates--; e.gates == 0 && !e.closed {
+		e.linger()
 	}
+}
+
+// linger has the ear closed if nobody joins for a while. mu is held.
+func (e *ear) linger() {
 	if e.idle == nil {
 		e.idle = time.AfterFunc(earLinger, e.hangUp)
 		return
@@ -174,28 +201,32 @@ func (e *ear) leave() {
 
 func (e *ear) hangUp() {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.gates > 0 || e.sub == nil {
+	sub := e.sub
+	if e.gates > 0 || sub == nil || e.closed {
+		e.mu.Unlock()
 		return
 	}
-	sub := e.sub
 	e.sub = nil
+	e.ends.Add(1)
+	e.mu.Unlock()
+	defer e.ends.Done()
 	_ = sub.Close()
 }
 
 func (e *ear) close() {
 	e.mu.Lock()
 	e.closed = true
-	sub, ended := e.sub, e.ended
+	sub := e.sub
 	e.sub = nil
 	if e.idle != nil {
 		e.idle.Stop()
 	}
 	e.mu.Unlock()
+	e.stop()
 	if sub != nil {
 		_ = sub.Close()
-		<-ended
 	}
+	e.ends.Wait()
 }
 
 // wake tells the gate of a freed lock, or passes the wake-up on when nobody

@@ -136,6 +136,7 @@ func (p *poll) wait(ctx context.Context, m *Manager, patience time.Duration) boo
 	case <-p.done:
 	case <-timer.C:
 	case <-ctx.Done():
+	case <-m.closing:
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -111,7 +111,7 @@ func newManager(cfg Config) *Manager {
 
 func (m *Manager) newNode(i int, s source) *node {
 	n := &node{index: i, name: s.name, m: m, many: s.client != nil}
-	n.ear.n, n.ear.opening = n, make(chan struct{}, 1)
+	n.ear.init(n)
 	if n.many {
 		n.pub = s.client
 		n.ballot.Store(&ballot{from: time.Now()})
@@ -122,8 +122,9 @@ func (m *Manager) newNode(i int, s source) *node {
 	// outlive its Close by a second.
 	opt.PoolSize, opt.MaxRetries, opt.ContextTimeoutEnabled = 256, -1, true
 	opt.DialTimeout = m.dialTimeout()
-	opt.PushNotificationProcessor = nil // that of a client handed in
-	n.pub, n.owned, n.opt = redis.NewClient(&opt), true, &opt
+	opt.ReadTimeout, opt.WriteTimeout = m.cfg.NodeTimeout, m.cfg.NodeTimeout // Close waits for a subscription that connects anew
+	opt.PushNotificationProcessor = nil                                      // that of a client handed in
+	n.given, n.pub, n.owned, n.opt = s.options, redis.NewClient(&opt), true, &opt
 	return n
 }
 
@@ -259,11 +260,12 @@ func (m *Manager) Close() error {
 	defer close(m.done)
 
 	m.calls.Wait()
+	end := time.Now().Add(m.cfg.NodeTimeout)
 	err := m.releaseAll()
 	m.stop()
 	m.ends.Wait()
 	for _, n := range m.nodes {
-		m.ends.Go(n.close)
+		m.ends.Go(func() { n.close(end) })
 	}
 	m.ends.Wait()
 	return err
@@ -292,9 +294,9 @@ func (m *Manager) releaseAll() error {
 	return nil
 }
 
-func (n *node) close() {
+func (n *node) close(end time.Time) {
 	n.ear.close()
-	n.wire.Close(n.m.cfg.NodeTimeout)
+	n.wire.Close(max(time.Until(end), 0))
 	if t := n.nextMeeting.Load(); t != nil {
 		t.Stop()
 	}

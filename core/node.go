@@ -22,6 +22,7 @@ type node struct {
 	owned bool                  // pub is ours to close
 	many  bool                  // a deployment of many servers, which has no marker of its own
 	opt   *redis.Options        // of a single server; nil otherwise
+	given *redis.Options        // the same before we changed them
 
 	ear ear
 

@@ -8,13 +8,11 @@ import "github.com/redis/go-redis/v9"
 func (m *Manager) NodeOptions() []*redis.Options {
 	var list []*redis.Options
 	for _, n := range m.nodes {
-		client, ok := n.pub.(*redis.Client)
-		if n.many || !ok {
+		if n.given == nil {
 			continue
 		}
-		opt := *client.Options()
-		opt.PoolSize, opt.MaxRetries = 0, 0 // ours are for subscriptions
-		opt.PushNotificationProcessor = nil // belongs to our client
+		opt := *n.given
+		opt.PushNotificationProcessor = nil // belongs to another client
 		list = append(list, &opt)
 	}
 	return list

@@ -16,15 +16,21 @@ import (
 // ErrNotOwner: it had, and another owner holds the key. ErrNotReleased: too few
 // nodes confirmed; the release is repeated on those that come back, and the
 // lease ends in any case.
-func (l *Lock) Release(ctx context.Context) error {
+func (l *Lock) Release(_ context.Context) error {
 	if l == nil {
 		return lockError("release", "", errNoLock)
 	}
+	return l.releaseBy(context.Background())
+}
+
+// releaseBy waits for the nodes' answers no longer than ctx and lastRound; the
+// release is on its way then.
+func (l *Lock) releaseBy(ctx context.Context) error {
 	l.release.Do(func() { l.err = l.m.release(ctx, l) }) // who comes second waits for the first
 	return l.err
 }
 
-func (m *Manager) release(_ context.Context, l *Lock) error {
+func (m *Manager) release(ctx context.Context, l *Lock) error {
 	now := time.Now()
 	expired := l.expired(now)
 	l.cancel(nil)
@@ -32,7 +38,7 @@ func (m *Manager) release(_ context.Context, l *Lock) error {
 		m.released(l, now, nil)
 		return nil
 	}
-	err := m.giveBack(l, now, expired)
+	err := m.giveBack(ctx, l, now, expired)
 	m.released(l, now, err)
 	return err
 }
@@ -49,7 +55,7 @@ func (l *Lock) expired(now time.Time) bool {
 }
 
 // giveBack ends the lease in Redis.
-func (m *Manager) giveBack(l *Lock, now time.Time, expired bool) error {
+func (m *Manager) giveBack(ctx context.Context, l *Lock, now time.Time, expired bool) error {
 	s := l.lease
 	s.end(false)
 	m.keeper.forget(s)
@@ -58,15 +64,32 @@ func (m *Manager) giveBack(l *Lock, now time.Time, expired bool) error {
 		requeue = m.requeueName(l.gate)
 	}
 	r := m.sendReleases(s, now, requeue)
-	r.wait(m)
+	r.wait(ctx, m)
 	m.vacate(l.gate, l, r.queued())
 	return r.verdict(m, s, expired)
+}
+
+// decline gives a lock back that came to a caller who has left: to the next in
+// line, or in Redis, where nobody waits for the answers.
+func (m *Manager) decline(l *Lock) {
+	now := time.Now()
+	expired := l.expired(now)
+	l.cancel(nil)
+	if !expired && m.handOver(l, now) {
+		return
+	}
+	s := l.lease
+	s.end(false)
+	m.keeper.forget(s)
+	m.sendReleases(s, now, "").leave()
+	m.vacate(l.gate, l, false)
 }
 
 // farewell counts the answers to one release.
 type farewell struct {
 	m     *Manager
 	debt  debt
+	sent  time.Time
 	until time.Time // when the key has ended by itself
 	valid time.Time // until when the lease is ours on the nodes in held
 	held  nodeSet   // that held the lease when the release was sent
@@ -92,7 +115,7 @@ type farewellCode struct {
 
 func (m *Manager) sendReleases(s *lease, now time.Time, requeue string) *farewell {
 	f := &farewell{
-		m: m, debt: s.debt(), done: m.signals.get(),
+		m: m, debt: s.debt(), sent: now, done: m.signals.get(),
 		need: quorumOf(len(m.nodes)), pending: len(m.nodes), home: -1,
 	}
 	s.mu.Lock()
@@ -148,21 +171,35 @@ func (f *farewell) wasOurs(index int) bool {
 // Repeat implements wire.Repeater.
 func (f *farewell) Repeat(_ int, sent *wire.Request) *wire.Request { return sent }
 
-func (f *farewell) wait(m *Manager) {
+func (f *farewell) wait(ctx context.Context, m *Manager) {
+	defer f.leave()
 	select {
 	case <-f.done:
+		return
 	default:
-		timer := m.timers.get(m.cfg.NodeTimeout)
-		select {
-		case <-f.done:
-		case <-timer.C:
-		}
-		m.timers.put(timer)
 	}
+	timer := m.timers.get(m.cfg.NodeTimeout)
+	defer m.timers.put(timer)
+	select {
+	case <-f.done:
+		return
+	case <-timer.C:
+		return
+	case <-ctx.Done():
+	}
+	timer.Reset(min(m.cfg.NodeTimeout, lastRound))
+	select {
+	case <-f.done:
+	case <-timer.C:
+	}
+}
+
+// leave says that nobody waits any more.
+func (f *farewell) leave() {
 	f.mu.Lock()
 	f.over = true
 	f.mu.Unlock()
-	m.signals.put(f.done)
+	f.m.signals.put(f.done)
 }
 
 // queued reports that another process was woken and this one put behind it.
@@ -192,7 +229,7 @@ func (f *farewell) verdict(m *Manager, s *lease, expired bool) error {
 		case !c.answered:
 			err := c.err
 			if err == nil {
-				err = &timeoutAfter{m.cfg.NodeTimeout}
+				err = &timeoutAfter{time.Since(f.sent)}
 			}
 			nodes = append(nodes, NodeError{m.nodes[i].name, err})
 			if s.holds.has(i) {

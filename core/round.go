@@ -29,7 +29,7 @@ type round struct {
 	m     *Manager
 	lease *lease
 	start time.Time
-	end   time.Time // when its caller stops waiting for the lock; zero: never before NodeTimeout
+	end   time.Time // of its caller's patience, whatever the round is waiting for
 	done  signal    // raised when the asked nodes have decided
 
 	mu       sync.Mutex
@@ -50,8 +50,8 @@ type vote struct {
 	err    error
 }
 
-func (m *Manager) newRound(l *lease) *round {
-	r := &round{m: m, lease: l, start: time.Now(), done: m.signals.get()}
+func (m *Manager) newRound(l *lease, start, end time.Time) *round {
+	r := &round{m: m, lease: l, start: start, end: end, done: m.signals.get()}
 	if len(m.nodes) <= len(r.room) {
 		r.votes = r.room[:len(m.nodes)]
 	} else {
@@ -279,6 +279,8 @@ func (r *round) await(ctx context.Context, one bool) {
 			return
 		case <-ctx.Done():
 			return
+		case <-r.m.closing:
+			return
 		}
 	}
 }
@@ -287,11 +289,19 @@ func (r *round) await(ctx context.Context, one bool) {
 // the same, so that it can tell contention from an outage.
 const lastRound = 25 * time.Millisecond
 
-func (r *round) patience() time.Duration {
-	if r.end.IsZero() {
-		return r.m.cfg.NodeTimeout
+// endOf is when the caller of a round that begins at start must have its answer.
+func (m *Manager) endOf(w *waiter, start time.Time) time.Time {
+	if w.once {
+		return start.Add(m.cfg.NodeTimeout)
 	}
-	return min(r.m.cfg.NodeTimeout, max(time.Until(r.end), lastRound))
+	if last := start.Add(lastRound); last.After(w.end) {
+		return last
+	}
+	return w.end
+}
+
+func (r *round) patience() time.Duration {
+	return min(r.m.cfg.NodeTimeout, time.Until(r.end))
 }
 
 func (r *round) settled(one bool) bool {

@@ -78,7 +78,7 @@ func TestNewDeploymentIsOneKey(t *testing.T) {
 	day := uint64((24 * time.Hour).Microseconds())
 	s := m.newLease("k", m.namesOf("k"), &m.defaults, time.Now())
 	s.proposed -= day
-	r := m.newRound(s)
+	r := m.newRound(s, s.at, s.at.Add(unhurried))
 	r.ask(t.Context(), nil, nil, "")
 	require.True(t, r.won())
 	require.True(t, r.fence(t.Context()))
