@@ -202,7 +202,7 @@ func (l *lease) topUp(now time.Time, n *node) {
 		Req:       l.request(left, l.token, ""),
 		Tail:      n.tail(b),
 		To:        &topUp{l: l, n: n},
-		Abandoned: l.gone.Load,
+		Abandoned: func(int) bool { return l.gone.Load() || n.voids(b) },
 	})
 }
 

@@ -84,6 +84,13 @@ func (b *ballot) refusal(t time.Time) error {
 	return nil
 }
 
+// voids reports whether the node was met anew since a call was made on the word of
+// b: what answers now may have restarted from an old snapshot, under the same marker.
+func (n *node) voids(b *ballot) bool {
+	now := n.ballot.Load()
+	return now != b && (now.refusal(time.Now()) != nil || now.id != b.id)
+}
+
 // explain adds to the reason why the node does not vote why it is not connected.
 func (n *node) explain(why error) error {
 	cause := n.cause.Load()

@@ -41,6 +41,10 @@ type round struct {
 	success  bool        // guarded by mu
 	lost     atomic.Bool // over without success, for those that hold a transport's mutex
 	room     [5]vote
+
+	// What the nodes were asked on the word of. Written before a node is asked.
+	ballots    []*ballot
+	ballotRoom [5]*ballot
 }
 
 type vote struct {
@@ -53,9 +57,9 @@ type vote struct {
 func (m *Manager) newRound(l *lease, start, end time.Time) *round {
 	r := &round{m: m, lease: l, start: start, end: end, done: m.signals.get()}
 	if len(m.nodes) <= len(r.room) {
-		r.votes = r.room[:len(m.nodes)]
+		r.votes, r.ballots = r.room[:len(m.nodes)], r.ballotRoom[:len(m.nodes)]
 	} else {
-		r.votes = make([]vote, len(m.nodes))
+		r.votes, r.ballots = make([]vote, len(m.nodes)), make([]*ballot, len(m.nodes))
 	}
 	return r
 }
@@ -94,15 +98,18 @@ func (r *round) askNode(n *node, req *wire.Request) {
 		r.mu.Unlock()
 		return
 	}
-	r.votes[n.index].answer = asked
+	r.votes[n.index].answer, r.ballots[n.index] = asked, b
 	r.pending++
 	r.mu.Unlock()
 	n.send(r.start, wire.Call{Req: req, Tail: n.tail(b), To: r, Abandoned: r.abandoned, Wait: len(r.votes) == 1})
 }
 
 // abandoned: an acquire that a release stands behind already must not be sent
-// again, neither that of a lost round nor that of a lease which was released.
-func (r *round) abandoned() bool { return r.lost.Load() || r.lease.gone.Load() }
+// again, neither that of a lost round nor that of a lease which was released; nor
+// must one be sent to a server that came in the place of the one that may vote.
+func (r *round) abandoned(node int) bool {
+	return r.lost.Load() || r.lease.gone.Load() || r.m.nodes[node].voids(r.ballots[node])
+}
 
 func (r *round) isOver() bool {
 	r.mu.Lock()

@@ -48,6 +48,7 @@ type scenario struct {
 	repeats           bool  // a claim or a script may be asked again by script, the first reply lost
 	renewals          bool
 	losses            int  // nodes that lose their data
+	rewinds           bool // they lose their locks only, as by a restart from an old snapshot: marker and counters are there
 	clocksJump        bool // keys expire at any moment: exclusion is lost, tokens must not be shared all the same
 	prompt            bool // nothing of an attempt takes effect after its end
 	rules             modelRules
@@ -87,6 +88,7 @@ type column struct {
 	barring uint8                 // attempts that keep it there, by bit
 	until   uint8                 // those of barring that a confirmed renewal frees, by bit
 	voted   [mostContenders]uint8 // tokens this node gave to attempts; 0: none
+	cut     uint8                 // attempts whose messages went to the server that was there before, by bit
 	open    uint8                 // attempts whose acquire names the node's present marker, by bit
 	claimed uint8                 // attempts that have sent their claim, by bit
 	moving  uint8                 // attempts whose claim is half executed: SET but not ZADD, by bit
@@ -213,7 +215,7 @@ func (c *column) settle(a int) {
 // clear forgets all that a column knows of an attempt.
 func (c *column) clear(a int) {
 	c.voted[a] = 0
-	for _, bits := range []*uint8{&c.barring, &c.until, &c.open, &c.claimed, &c.moving, &c.ran, &c.asked, &c.level, &c.renewed} {
+	for _, bits := range []*uint8{&c.barring, &c.until, &c.cut, &c.open, &c.claimed, &c.moving, &c.ran, &c.asked, &c.level, &c.renewed} {
 		*bits &^= 1 << a
 	}
 }
@@ -250,7 +252,7 @@ func (e *explorer) swap(s *state, a, b int) {
 			c.node.holder = uint8(a + 1)
 		}
 		c.voted[a], c.voted[b] = c.voted[b], c.voted[a]
-		for _, bits := range []*uint8{&c.barring, &c.until, &c.open, &c.claimed, &c.moving, &c.ran, &c.asked, &c.level, &c.renewed} {
+		for _, bits := range []*uint8{&c.barring, &c.until, &c.cut, &c.open, &c.claimed, &c.moving, &c.ran, &c.asked, &c.level, &c.renewed} {
 			if *bits>>a&1 != *bits>>b&1 {
 				*bits ^= 1<<a | 1<<b
 			}
@@ -263,10 +265,10 @@ func compareColumns(a, b column) int {
 	return bytes.Compare(x[:], y[:])
 }
 
-func (c *column) key() [18]byte {
-	return [18]byte{
+func (c *column) key() [19]byte {
+	return [19]byte{
 		c.node.holder, c.node.counter, c.node.token, c.node.lease, bit(c.lost), bit(c.banned), c.barring, c.until,
-		c.voted[0], c.voted[1], c.voted[2], c.open, c.asked, c.level, c.renewed, c.claimed, c.moving, c.ran,
+		c.voted[0], c.voted[1], c.voted[2], c.open, c.asked, c.level, c.renewed, c.claimed, c.moving, c.ran, c.cut,
 	}
 }
 
@@ -338,6 +340,8 @@ func (e *explorer) start(s *state, a int) bool {
 	for n := range e.nodes {
 		if !s.columns[n].banned {
 			s.columns[n].open |= 1 << a // else it names the old marker, or none
+		} else if e.rewinds {
+			s.columns[n].cut |= 1 << a // it is not asked
 		}
 	}
 	return true
@@ -490,14 +494,14 @@ func (e *explorer) messages(at int, s state, a, n int) {
 		}
 	case holding:
 		e.try(s, how("tops up"), func(s *state) bool { return e.topUp(s, a, n) })
-		if e.repeats && c.claimed>>a&1 == 1 && c.ran>>a&1 == 0 && !c.banned && e.answers(&s, a, n) {
+		if e.repeats && c.cut>>a&1 == 0 && c.claimed>>a&1 == 1 && c.ran>>a&1 == 0 && !c.banned && e.answers(&s, a, n) {
 			e.try(s, how("is asked again"), func(s *state) bool { return e.acquire(s, a, n, false) })
 		}
 		if e.renewals && me.renewal == 0 {
 			e.try(s, how("renews"), func(s *state) bool { return e.renew(s, a, n) })
 		}
 	case done:
-		if me.late > 0 {
+		if me.late > 0 && c.cut>>a&1 == 0 {
 			e.try(s, how("late claim takes effect"), func(s *state) bool { return e.lateClaim(s, a, n) })
 			e.try(s, how("late acquire takes effect"), func(s *state) bool { return e.late(s, a, n) })
 		}
@@ -514,6 +518,9 @@ func (e *explorer) messages(at int, s state, a, n int) {
 // claim left the token open; or the script alone, and once more.
 func (e *explorer) asks(s state, how func(string) step, a, n int) {
 	c := s.columns[n]
+	if c.cut>>a&1 == 1 {
+		return
+	}
 	first, half := c.claimed>>a&1 == 0, c.moving>>a&1 == 1
 	switch {
 	case first && e.claims:
@@ -674,8 +681,13 @@ func (e *explorer) lostSoFar(s *state) (count int) {
 // is over with its validity, or begins anew with a renewal that was sent later.
 func (e *explorer) lose(s *state, n int) bool {
 	c := &s.columns[n]
-	c.node.forget()
-	c.lost, c.open = true, 0
+	if c.lost = true; e.rewinds {
+		c.node.expire()
+		e.cut(s, n)
+	} else {
+		c.node.forget()
+		c.open = 0
+	}
 	if e.rules.noQuarantine {
 		return true
 	}
@@ -691,6 +703,16 @@ func (e *explorer) lose(s *state, n int) bool {
 		}
 	}
 	return true
+}
+
+// cut voids what was sent to node n and has not been executed.
+func (e *explorer) cut(s *state, n int) {
+	for a := range e.contenders {
+		if s.attempts[a].phase != idle && !e.rules.staleBallot {
+			s.columns[n].cut |= 1 << a
+			s.columns[n].moving &^= 1 << a
+		}
+	}
 }
 
 // renewing reports whether a renewal of a has been sent.

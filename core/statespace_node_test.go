@@ -104,4 +104,5 @@ type modelRules struct {
 	noQuarantine   bool // a node that lost its data votes at once
 	topUpBanned    bool // a lease is topped up on a node in quarantine
 	clockSetBack   bool // proposals do not grow
+	staleBallot    bool // what was sent to a server is executed by the one that comes in its place
 }

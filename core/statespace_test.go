@@ -36,6 +36,9 @@ var soundScenarios = map[string]scenario{
 	"clocks jump":              {nodes: 3, contenders: 2, block: 1, spread: 1, clocksJump: true, prompt: true},
 	"lost data":                {nodes: 3, contenders: 2, block: 1, clocks: true, losses: 2, prompt: true},
 	"lost data, claims":        {nodes: 3, contenders: 2, block: 1, clocks: true, claims: true, losses: 1, prompt: true},
+	"old snapshots":            {nodes: 3, contenders: 2, block: 1, clocks: true, losses: 1, rewinds: true, prompt: true},
+	"old snapshots, claims":    {nodes: 3, contenders: 2, block: 1, clocks: true, claims: true, losses: 1, rewinds: true, prompt: true},
+	"old snapshots, renewals":  {nodes: 3, contenders: 2, block: 1, clocks: true, renewals: true, losses: 1, rewinds: true, prompt: true},
 	"lost data while renewing": {nodes: 3, contenders: 2, block: 1, clocks: true, renewals: true, losses: 1, prompt: true},
 }
 
@@ -72,6 +75,8 @@ func TestWithoutOnePieceAPromiseBreaks(t *testing.T) {
 			func(sc *scenario) { sc.rules.topUpBanned, sc.losses, sc.clocks, sc.renewals = true, 1, true, true }, "two owners"},
 		"a quarantine in which no lease is topped up, with claims": {
 			func(sc *scenario) { sc.rules.topUpBanned, sc.losses, sc.clocks, sc.claims = true, 1, true, true }, "two owners"},
+		"that a server executes only what was sent to it": {
+			func(sc *scenario) { sc.rules.staleBallot, sc.losses, sc.rewinds, sc.clocks = true, 1, true, true }, "two owners"},
 		// No piece of the protocol but its limit: a node that lost its counters
 		// leaves the order of tokens to the clocks.
 		"clocks that run forward, where data was lost": {

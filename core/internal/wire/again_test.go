@@ -43,7 +43,7 @@ func TestAnUnansweredCallIsSentAgainInItsPlace(t *testing.T) {
 		stream.Send(time.Now(), call(box, 1))
 		stream.Send(time.Now(), insist(box, 2, func(int, *Request) *Request { return nil }))
 		given := insist(box, 3, theSame)
-		given.Abandoned = abandoned.Load
+		given.Abandoned = func(int) bool { return abandoned.Load() }
 		stream.Send(time.Now(), given)
 		stream.Send(time.Now(), insist(box, 4, theSame))
 		p.cut(t, 5)

@@ -28,6 +28,7 @@ type inbox struct {
 	mu      sync.Mutex
 	replies map[int]Reply // guarded by mu
 	order   []int         // guarded by mu
+	came    chan struct{} // is sent to after each, where the test is in no bubble
 }
 
 func newInbox() *inbox { return &inbox{replies: map[int]Reply{}} }
@@ -37,6 +38,9 @@ func (b *inbox) Receive(call int, r Reply) {
 	defer b.mu.Unlock()
 	b.replies[call] = r
 	b.order = append(b.order, call)
+	if b.came != nil {
+		b.came <- struct{}{}
+	}
 }
 
 // arrivals are the calls answered so far, in the order of their answers.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -108,7 +109,7 @@ func (r *Routed) exec(ctx context.Context, batch []flight) {
 }
 
 func (r *Routed) pipeline(ctx context.Context, batch []flight, whole bool) (again []flight) {
-	if len(batch) == 0 {
+	if batch = withoutAbandoned(batch); len(batch) == 0 {
 		return nil
 	}
 	pipe := r.client.Pipeline()
@@ -120,7 +121,7 @@ func (r *Routed) pipeline(ctx context.Context, batch []flight, whole bool) (agai
 	for i, f := range batch {
 		reply := replyOf(cmds[i])
 		var refused ServerError
-		if !whole && errors.As(reply.Err, &refused) && refused.noScript() && !f.call.abandoned() {
+		if !whole && errors.As(reply.Err, &refused) && refused.noScript() {
 			again = append(again, f)
 			continue
 		}
@@ -128,6 +129,17 @@ func (r *Routed) pipeline(ctx context.Context, batch []flight, whole bool) (agai
 		f.call.To.Receive(f.call.Node, reply)
 	}
 	return again
+}
+
+// withoutAbandoned tells the calls that were given up before they were executed.
+func withoutAbandoned(batch []flight) []flight {
+	return slices.DeleteFunc(batch, func(f flight) bool {
+		given := f.call.abandoned()
+		if given {
+			f.call.To.Receive(f.call.Node, Reply{Err: &notSent{ErrAbandoned}})
+		}
+		return given
+	})
 }
 
 func queueRun(ctx context.Context, pipe redis.Pipeliner, call Call, whole bool) *redis.Cmd {

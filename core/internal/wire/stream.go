@@ -209,4 +209,4 @@ func (s *Stream) refusal(now time.Time, force bool) error {
 	return nil
 }
 
-func (c *Call) abandoned() bool { return c.Abandoned != nil && c.Abandoned() }
+func (c *Call) abandoned() bool { return c.Abandoned != nil && c.Abandoned(c.Node) }

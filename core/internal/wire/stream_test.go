@@ -199,7 +199,7 @@ func TestAnAbandonedCallIsNotRepeated(t *testing.T) {
 		box := newInbox()
 		c := call(box, 0)
 		var abandoned atomic.Bool
-		c.Abandoned = abandoned.Load
+		c.Abandoned = func(int) bool { return abandoned.Load() }
 		stream.Send(time.Now(), c)
 		p.command()
 		abandoned.Store(true)
@@ -213,7 +213,7 @@ func TestAnAbandonedCallIsNotSent(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *server, stream *Stream, p *peer) {
 		box := newInbox()
 		c := call(box, 0)
-		c.Abandoned = func() bool { return true }
+		c.Abandoned = func(int) bool { return true }
 		stream.Send(time.Now(), c)
 		require.ErrorIs(t, box.reply(t, 0).Err, ErrNotSent)
 		p.quiet()

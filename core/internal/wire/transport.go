@@ -41,8 +41,9 @@ type Call struct {
 	Wait bool
 	// Abandoned, when set, is asked before the call is sent, and again before a run
 	// is repeated because the server had forgotten the script: an abandoned acquire
-	// must not follow its own release. It must not lock anything.
-	Abandoned func() bool
+	// must not follow its own release. What it knows of the server behind a new
+	// connection, it knows before anything is sent on that. It must not lock anything.
+	Abandoned func(node int) bool
 }
 
 // Transport sends calls in order: what is sent first is executed first.
