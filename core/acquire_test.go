@@ -274,6 +274,7 @@ func TestDeadlineHoldsBehindOthersInOutage(t *testing.T) {
 	m := managerOn(t, nodes.URLs())
 	for _, n := range nodes.All() {
 		require.NoError(t, n.Freeze())
+		defer n.Thaw() //nolint:errcheck // or Close waits for it
 	}
 	var wait sync.WaitGroup
 	for range 8 {

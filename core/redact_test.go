@@ -72,21 +72,12 @@ func echoing(t *testing.T) (addr string) {
 func refuseAll(conn net.Conn) {
 	defer conn.Close() //nolint:errcheck // the client has gone
 	in := bufio.NewReader(conn)
-	line := func() string {
-		text, _ := in.ReadString('\n')
-		return strings.TrimSpace(text)
-	}
 	for {
-		count := 0
-		if _, err := fmt.Sscanf(line(), "*%d", &count); err != nil {
+		words, err := readWords(in)
+		if err != nil {
 			return
 		}
-		words := make([]string, count)
-		for i := range words {
-			line() // its length
-			words[i] = "'" + line() + "'"
-		}
-		if _, err := fmt.Fprintf(conn, "-ERR unknown command %s, with args beginning with: %s \r\n", words[0], strings.Join(words[1:], " ")); err != nil {
+		if _, err := fmt.Fprintf(conn, "-ERR unknown command '%s', with args beginning with: '%s' \r\n", words[0], strings.Join(words[1:], "' '")); err != nil {
 			return
 		}
 	}

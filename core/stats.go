@@ -99,8 +99,8 @@ func (m *Manager) refuse(ctx context.Context, key string, w *waiter, err error) 
 	return err
 }
 
-// nodeDown tells of a node's failure. The log hears of it once a second at
-// most, however often the node comes and goes.
+// nodeDown tells of a node's failure. The log hears of it once a second at most,
+// however often the node comes and goes, and of the end of what it has heard of.
 func (m *Manager) nodeDown(n *node, err error) {
 	if m.isClosed() {
 		return
