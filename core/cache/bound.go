@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // boundStore holds a Store to its time, also one whose client does not watch
@@ -33,8 +35,7 @@ func newBoundStore(s Store, timeout time.Duration, logger *slog.Logger) *boundSt
 	return &boundStore{store: s, timeout: timeout, logger: logger, pending: make(chan struct{}, maxPending)}
 }
 
-// rechecker is a Store that can make a Get cheaper whose key was not there a
-// moment ago.
+// rechecker is a Store with a Get of fewer commands for those who contend.
 type rechecker interface {
 	recheck(ctx context.Context, key string) (Item, error)
 }
@@ -151,6 +152,12 @@ func insist(ctx context.Context, op func(context.Context) error) error {
 func broken(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// refused reports that the store has answered, if with an error.
+func refused(err error) bool {
+	var answer redis.Error
+	return errors.Is(err, ErrFenced) || errors.As(err, &answer)
 }
 
 // probe lets one caller a pause through.

@@ -30,6 +30,14 @@ func (t *turn) fence() uint64 {
 	return t.lock.FencingToken()
 }
 
+// leased is ctx for what may only be done while the lock is held.
+func (t *turn) leased(ctx context.Context) (context.Context, context.CancelFunc) {
+	if t.lock == nil {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, t.lock.Until())
+}
+
 // context is the lock's, or without one made of the fallback.
 func (t *turn) context(fallback context.Context) context.Context {
 	switch {
@@ -90,7 +98,7 @@ func (c *Cache[V]) contend(f *flight[V], try bool) (turn, outcome[V]) {
 			return t, c.afterContest(f, err)
 		}
 		t.waited = true
-		seen, err := c.look(f.ctx, f.call.Key)
+		seen, err := c.lookAgain(f.ctx, f.call.Key)
 		if err != nil {
 			return t, failed[V](&Error{"lookup", f.call.Key, err})
 		}

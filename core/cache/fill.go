@@ -34,12 +34,15 @@ func (c *Cache[V]) fill(ctx context.Context, key string, next fill[V], seen sigh
 			Mark: seen.remote, Fence: turn.fence(), Lock: turn.name,
 		}
 		item.Value = envelope{next.span, c.cfg.Codec.Name(), payload}.encode(c.cfg.CompressAbove)
-		if err := c.far.set(context.WithoutCancel(ctx), c.storeKey(key), item); err != nil {
+		leased, cancel := turn.leased(context.WithoutCancel(ctx))
+		defer cancel()
+		if err := c.far.set(leased, c.storeKey(key), item); err != nil {
+			turn.told = !refused(err) // a store that does not answer announces nothing
 			c.countFillError(err)
 			return false
 		}
-		turn.told = true
 	}
+	turn.told = true
 	kept := c.keep(key, next, seen.near, len(payload), turn.fence())
 	if c.far == nil {
 		return kept

@@ -124,11 +124,8 @@ func (c *Cache[V]) carry(f *flight[V], seen sight[V], try bool) outcome[V] {
 	}
 	// Between the first look and the lock another caller may have fetched.
 	if turn.lock != nil || turn.waited || !seen.asked {
-		if turn.waited { // for somebody who filled it, most likely
-			seen.absent = false
-		}
 		var err error
-		if seen, err = c.lookAgain(f.ctx, f.call.Key, seen); err != nil {
+		if seen, err = c.lookAgain(f.ctx, f.call.Key); err != nil {
 			return failed[V](&Error{"lookup", f.call.Key, err})
 		}
 		unchanged := f.early && seen.e != nil && seen.e.fence == f.prior.fence

@@ -11,7 +11,6 @@ type sight[V any] struct {
 	near   mark
 	remote string // the far store's Mark
 	asked  bool   // the far store, if there is one, answered
-	absent bool   // and had nothing
 }
 
 // glance looks into memory, and behind it only if memory does not know.
@@ -33,13 +32,9 @@ func (c *Cache[V]) look(ctx context.Context, key string) (sight[V], error) {
 	return c.lookBy(ctx, key, (*boundStore).get)
 }
 
-// lookAgain is look for whoever has just seen what is stored and has won the lock
-// since: where nothing was, something is unlikely.
-func (c *Cache[V]) lookAgain(ctx context.Context, key string, before sight[V]) (sight[V], error) {
-	if before.absent {
-		return c.lookBy(ctx, key, (*boundStore).recheck)
-	}
-	return c.look(ctx, key)
+// lookAgain is look for whoever has contended for the lock since.
+func (c *Cache[V]) lookAgain(ctx context.Context, key string) (sight[V], error) {
+	return c.lookBy(ctx, key, (*boundStore).recheck)
 }
 
 // lookBy asks the far store by get. While that fails, an entry in memory counts,
@@ -64,7 +59,7 @@ func (c *Cache[V]) lookBy(ctx context.Context, key string, get func(*boundStore,
 		}
 		return s, nil
 	}
-	s.asked, s.absent, s.remote, s.e = true, item.Value == nil, item.Mark, nil
+	s.asked, s.remote, s.e = true, item.Mark, nil
 	if item.Value != nil {
 		s.e = c.decode(key, item, s.near)
 	}

@@ -41,6 +41,7 @@ type Redis struct {
 	origin  string
 	ears    ears
 	debts   debts // of the shards of a Ring
+	clocks  clocks
 }
 
 // RedisOption changes what NewRedis does by default.
@@ -95,23 +96,18 @@ func (r *Redis) Get(ctx context.Context, key string) (Item, error) {
 		if err := own.settle(ctx); err != nil {
 			return Item{}, err
 		}
-		return own.get(ctx, key)
+		return own.get(ctx, key, own.find)
 	}
 	return r.getOfTwo(ctx, key, own, heir)
 }
 
-// recheck is Get for a key that was not there a moment ago: one command, unless
-// it is there now.
+// recheck is Get in one command, where that is possible.
 func (r *Redis) recheck(ctx context.Context, key string) (Item, error) {
 	p := &place{r: r, client: r.client}
 	if r.ring != nil || !p.oneServer() {
 		return r.Get(ctx, key)
 	}
-	mark, held, err := p.marks(ctx, key)
-	if err == nil && held {
-		return r.Get(ctx, key)
-	}
-	return Item{Mark: mark.String()}, err
+	return p.get(ctx, key, p.recheck)
 }
 
 // Set implements [Store].

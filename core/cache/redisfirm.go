@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -64,37 +65,50 @@ func (p *place) firm(ctx context.Context, key string, m redisMark) (redisMark, e
 		return m, nil
 	}
 	entry, genKey := p.r.namesOf(key)
-	_, gen, _, err := p.begin(ctx, entry, genKey)
-	m.gen = gen
+	b, err := p.begin(ctx, "", entry, genKey)
+	m.gen = b.gen
 	return m, err
 }
 
-// marks is the purge state of a key for a fetch, and whether there is an entry. It
-// is of a server, where all keys may be named together.
-func (p *place) marks(ctx context.Context, key string) (mark redisMark, held bool, err error) {
+// recheck is find in one command, of a server where all keys may be named together,
+// with a firm mark. It takes the server longer: it is for those who contend.
+func (p *place) recheck(ctx context.Context, key string) (replica, error) {
 	entry, genKey := p.r.namesOf(key)
 	_, epochKey := p.r.tagNames()
-	held, gen, epoch, err := p.begin(ctx, entry, genKey, epochKey)
+	b, err := p.begin(ctx, "entry", entry, genKey, epochKey)
 	if err != nil {
-		return redisMark{}, false, err
+		return replica{}, err
 	}
-	mark, err = p.markOf(ctx, gen, epoch)
-	return mark, held, err
+	mark, err := p.markOf(ctx, b.gen, b.epoch)
+	return replicaOf(b.raw, mark, b.left), err
 }
 
 var errBadAnswer = errors.New("an answer that no script gives")
 
-func (p *place) begin(ctx context.Context, keys ...string) (held bool, gen, epoch string, err error) {
-	got, err := beginScript.Run(ctx, p.client, keys).Slice()
+// begun is what begin.lua says.
+type begun struct {
+	left            time.Duration
+	gen, epoch, raw string
+}
+
+func (p *place) begin(ctx context.Context, entry string, keys ...string) (b begun, err error) {
+	server, asked := p.serverOf(ctx, keys[0]), now()
+	got, err := beginScript.Run(ctx, p.client, keys, entry).Slice()
 	if err != nil {
-		return false, "", "", err
+		return b, err
 	}
-	got = append(got, nil, nil, nil)
-	left, ok := got[0].(int64)
-	gen, _ = got[1].(string)
-	epoch, _ = got[2].(string)
-	if !ok || gen == "" {
-		return false, "", "", errBadAnswer
+	got = append(got, nil, nil, nil, nil, nil)
+	at, _ := got[0].(int64)
+	left, _ := got[1].(int64)
+	b.gen, _ = got[2].(string)
+	b.epoch, _ = got[3].(string)
+	b.raw, _ = got[4].(string)
+	if at == 0 || b.gen == "" {
+		return b, errBadAnswer
 	}
-	return left != int64(gone), gen, epoch, nil
+	p.r.clocks.learn(server, reading{server: at, asked: asked, answered: now()})
+	if b.left = time.Duration(left); left > 0 {
+		b.left *= time.Millisecond
+	}
+	return b, nil
 }

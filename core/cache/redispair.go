@@ -69,7 +69,7 @@ func (p *pair) believed(ctx context.Context) (Item, error) {
 	ours, theirs := &p.ours, &p.theirs
 	switch {
 	case p.ownErr != nil:
-		return p.heir.get(ctx, p.key)
+		return p.heir.get(ctx, p.key, p.heir.find)
 	case p.heirErr != nil:
 		return p.own.unpurged(ctx, *ours)
 	case theirs.held && (!ours.held || theirs.frame.fence > ours.frame.fence):

@@ -39,6 +39,10 @@ func (p *place) find(ctx context.Context, key string) (replica, error) {
 	if err != nil {
 		return replica{}, err
 	}
+	return replicaOf(raw, mark, left), nil
+}
+
+func replicaOf(raw string, mark redisMark, left time.Duration) replica {
 	x := replica{left: left, mark: mark}
 	f, err := decodeFrame(raw)
 	switch {
@@ -47,12 +51,12 @@ func (p *place) find(ctx context.Context, key string) (replica, error) {
 	case raw != "" && left != gone:
 		x.junk = raw
 	}
-	return x, nil
+	return x
 }
 
-// get is the entry, unless a tag of it was purged.
-func (p *place) get(ctx context.Context, key string) (Item, error) {
-	x, err := p.find(ctx, key)
+// get is the entry that look finds, unless a tag of it was purged.
+func (p *place) get(ctx context.Context, key string, look func(context.Context, string) (replica, error)) (Item, error) {
+	x, err := look(ctx, key)
 	if err != nil {
 		return Item{}, err
 	}
@@ -227,12 +231,36 @@ func (p *place) set(ctx context.Context, key string, it Item, mark redisMark, of
 		}
 	}
 	entry, gen := p.r.namesOf(key)
-	stored, err := setScript.Run(ctx, p.client, []string{entry, gen},
-		mark.gen, hexFence(mark.fence), f.encode(), it.TTL.Milliseconds(), hexFence(it.Fence), p.r.channel, notice).Bool()
-	if err == nil && !stored {
+	args := []any{mark.gen, hexFence(mark.fence), f.encode(), it.TTL.Milliseconds(), hexFence(it.Fence), p.r.channel, notice}
+	end, err := p.runSet(ctx, []string{entry, gen}, args)
+	if end == tooLate && err == nil { // by a clock that was not known, or was set: who hears of it is not late
+		end, err = p.runSet(ctx, []string{entry, gen}, args)
+	}
+	if err == nil && end != isStored {
 		return ErrFenced
 	}
 	return err
+}
+
+// What set.lua says became of an entry.
+const (
+	isStored = 1
+	tooLate  = -1
+)
+
+func (p *place) runSet(ctx context.Context, keys []string, args []any) (end int64, err error) {
+	server := p.serverOf(ctx, keys[0])
+	from, until := p.windowOf(ctx, server)
+	asked := now()
+	got, err := setScript.Run(ctx, p.client, keys, append(args, from, until)...).Int64Slice()
+	switch {
+	case err != nil:
+		return 0, err
+	case len(got) != 2:
+		return 0, errBadAnswer
+	}
+	p.r.clocks.learn(server, reading{server: got[1], asked: asked, answered: now()})
+	return got[0], nil
 }
 
 // apply purges here.

@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -62,15 +63,18 @@ func TestLargeValuesTravelCompressed(t *testing.T) {
 	}
 }
 
-// TestServerClockSetBack: what was purged stays purged, and nothing gets younger.
+// TestServerClockSetBack: what was purged stays purged, nothing gets younger, and
+// what has a deadline is stored all the same.
 func TestServerClockSetBack(t *testing.T) {
 	nodes := coretest.Embedded(t, 1)
 	server := nodes.Node(0).Miniredis()
 	at := time.Now()
 	server.SetTime(at)
 	s := cache.NewRedis(nodes.Clients()[0])
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	set := func(mark string) error {
-		return s.Set(t.Context(), "k", cache.Item{Value: []byte("v"), TTL: time.Hour, Mark: mark, Tags: []string{"red"}})
+		return s.Set(ctx, "k", cache.Item{Value: []byte("v"), TTL: time.Hour, Mark: mark, Tags: []string{"red"}})
 	}
 	get := func() cache.Item {
 		it, err := s.Get(t.Context(), "k")
@@ -91,6 +95,11 @@ func TestServerClockSetBack(t *testing.T) {
 	assert.ErrorIs(t, set(mark), cache.ErrFenced)
 	require.NoError(t, set(get().Mark))
 	assert.NotNil(t, get().Value)
+	server.SetTime(at.Add(24 * time.Hour))
+	require.NoError(t, set(get().Mark))
+	server.SetTime(at.Add(24*time.Hour + patience/2))
+	require.NoError(t, set(get().Mark))
+	assert.Less(t, get().TTL, time.Hour-patience/4, "it aged on its way")
 }
 
 func TestDistinctKeysLeaveMemoryFlat(t *testing.T) {

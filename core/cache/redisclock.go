@@ -1,0 +1,64 @@
+package cache
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// clocks are what the clocks of servers show, as this process has last heard: a set
+// tells its server until when it is wanted, on the server's own clock. A clock that
+// was set, or is not known, costs one set a round trip more.
+type clocks struct {
+	mu   sync.Mutex
+	last map[string]reading // guarded by mu; by server
+}
+
+// reading is a server's time in microseconds, told between two moments of this
+// process' own clock.
+type reading struct{ server, asked, answered int64 }
+
+func (c *clocks) learn(server string, r reading) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last == nil {
+		c.last = map[string]reading{}
+	}
+	c.last[server] = r
+}
+
+// window is the server's time at the earliest now, and at the latest when left has
+// passed: at once when nothing is known of it.
+func (c *clocks) window(server string, left time.Duration) (from, until int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok := c.last[server]
+	if !ok {
+		return 0, 0
+	}
+	at := now()
+	return r.server + (at-r.answered)/1000, r.server + (at-r.asked+int64(left))/1000
+}
+
+// windowOf is the window of what is wanted until ctx ends, as set.lua takes it.
+func (p *place) windowOf(ctx context.Context, server string) (from, until string) {
+	end, ends := ctx.Deadline()
+	if !ends {
+		return "", ""
+	}
+	f, u := p.r.clocks.window(server, time.Until(end))
+	return strconv.FormatInt(f, 10), strconv.FormatInt(u, 10)
+}
+
+// serverOf names the server that runs the scripts of a key.
+func (p *place) serverOf(ctx context.Context, entry string) string {
+	if cluster, ok := p.client.(*redis.ClusterClient); ok {
+		if master, err := cluster.MasterForKey(ctx, entry); err == nil {
+			return master.Options().Addr
+		}
+	}
+	return p.name
+}
