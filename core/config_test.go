@@ -219,6 +219,9 @@ func TestPasswordStaysSecret(t *testing.T) {
 		"redis://:4711?" + secret + "@127.0.0.1:1/0",
 		"redis://user:4711#" + secret + "@127.0.0.1:1/0",
 		"redis://:4711?socket_timeout=" + secret + "@127.0.0.1:1/0",
+		"redis://" + secret + "@127.0.0.1:1?no_such=1", // a token in the user name's place
+		"redis://" + secret + "@127.0.0.1:1/" + secret,
+		"redis://" + secret + "@127.0.0.1:1?db=" + secret,
 		"user:" + secret + "@127.0.0.1:1",
 		secret + ":4711@127.0.0.1:1",
 	} {

@@ -1,13 +1,14 @@
 package core
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// redact takes the password out of an error that a server or go-redis worded. A
+// redact takes the secret out of an error that a server or go-redis worded. A
 // server that does not know AUTH repeats what it was given:
 //
 //	ERR unknown command 'AUTH', with args beginning with: 'secret'
@@ -20,14 +21,21 @@ func redact(err error, opt *redis.Options) error {
 	if cut {
 		kept += argsEcho + " …"
 	}
-	if opt != nil && opt.Password != "" {
-		kept = strings.ReplaceAll(kept, opt.Password, "…")
+	if opt != nil {
+		if secret := secretOf(opt.Username, opt.Password); secret != "" {
+			kept = strings.ReplaceAll(kept, secret, "…")
+		}
 	}
 	if kept == text {
 		return err
 	}
 	return &redacted{text: kept, err: err}
 }
+
+// secretOf is what nobody may see of a URL's credentials. A user name is none and
+// helps to read what a server refuses, but where no password stands beside it, it
+// is likely to be one: some write redis://token@host for redis://:token@host.
+func secretOf(user, password string) string { return cmp.Or(password, user) }
 
 const argsEcho = "with args beginning with:"
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -44,6 +45,13 @@ func TestRedact(t *testing.T) {
 	require.Equal(t, "dial: …: EOF", redact(told, opt).Error())
 	require.ErrorIs(t, redact(told, opt), io.EOF)
 	require.NoError(t, errors.Unwrap(redact(told, opt)), "whoever unwraps it would see the password")
+
+	// A user name helps whoever reads the error, unless it may be a token.
+	named := errors.New("NOPERM User " + secret + " has no permissions")
+	require.Same(t, named, redact(named, &redis.Options{Username: secret, Password: "other"}))
+	require.NotContains(t, redact(named, &redis.Options{Username: secret}).Error(), secret)
+	whole := &url.Error{Op: "parse", URL: "redis://:%40" + secret + "@host", Err: io.EOF}
+	require.NotContains(t, redactURL(whole, &url.URL{User: url.UserPassword("", "@"+secret)}).Error(), secret)
 
 	// Redis cuts what it repeats, also in the middle of a long password.
 	cut := errors.New("ERR unknown command 'AUTH', with args beginning with: '" + secret[:5])

@@ -134,7 +134,9 @@ func translatePythonOptions(u *url.URL) error {
 // about anything that can carry a credential.
 func redactURL(err error, u *url.URL) error {
 	text := err.Error()
-	if secret, ok := u.User.Password(); ok && secret != "" && strings.Contains(text, secret) {
+	password, _ := u.User.Password()
+	secret := secretOf(u.User.Username(), password)
+	if whole := (*url.Error)(nil); errors.As(err, &whole) || secret != "" && strings.Contains(text, secret) {
 		return errors.New("not usable as a Redis URL")
 	}
 	return errors.New(text)
