@@ -214,35 +214,65 @@ func TestNodeErrorsAreKept(t *testing.T) {
 		"READONLY": func(t *testing.T, ns *coretest.Nodes, n *coretest.Node) {
 			require.NoError(t, n.ReplicaOf(ns.Node(0)))
 		},
-		"OOM":     func(t *testing.T, _ *coretest.Nodes, n *coretest.Node) { require.NoError(t, n.FillUp()) },
-		"BUSY":    occupyScripting,
-		"MISCONF": breakSnapshots,
-		"LOADING": loadForLong,
+		"OOM":       func(t *testing.T, _ *coretest.Nodes, n *coretest.Node) { require.NoError(t, n.FillUp()) },
+		"BUSY":      occupyScripting,
+		"MISCONF":   breakSnapshots,
+		"LOADING":   loadForLong,
+		"NOAUTH":    demandPassword,
+		"WRONGTYPE": replaceCounter,
+		"NOPERM": func(t *testing.T, _ *coretest.Nodes, n *coretest.Node) {
+			require.NoError(t, n.ACL("default", "-set", "-eval", "-evalsha"))
+		},
+		"connection refused": func(t *testing.T, _ *coretest.Nodes, n *coretest.Node) { require.NoError(t, n.Kill()) },
+		"no answer": func(t *testing.T, _ *coretest.Nodes, n *coretest.Node) {
+			require.NoError(t, n.Freeze())
+			t.Cleanup(func() { _ = n.Thaw() })
+		},
 	} {
 		t.Run(word, func(t *testing.T) {
 			t.Parallel()
 			nodes := coretest.Redis(t, 3, coretest.WithConfig("enable-debug-command", "yes"))
-			m := managerOn(t, nodes.URLs())
+			m := managerOn(t, nodes.URLs(), func(c *Config) {
+				if word == "no answer" {
+					c.NodeTimeout = frozen
+				}
+			})
 			require.NoError(t, hold(t, m, "k").Release(t.Context()))
 			breakIt(t, nodes, nodes.Node(2))
 			l := hold(t, m, "k") // two are enough
 			require.NoError(t, l.Release(t.Context()))
 
 			breakIt(t, nodes, nodes.Node(1))
-			_, err := m.TryAcquire(t.Context(), "k")
-			require.ErrorIs(t, err, ErrNoQuorum)
-			require.NotErrorIs(t, err, ErrNotAcquired)
-			requireNodeErrors(t, err, nodes.All()[1:]...)
-			var q *QuorumError
-			require.ErrorAs(t, err, &q)
-			require.Equal(t, 2, q.Need)
-			require.LessOrEqual(t, q.Got, 1) // the two that failed decide, whether or not the third has answered
-			for _, n := range q.Nodes {
-				require.ErrorContains(t, n.Err, word)
-			}
+			require.Eventually(t, func() bool { // a connection that broke says no more than that at first
+				_, err := m.TryAcquire(t.Context(), "k")
+				require.ErrorIs(t, err, ErrNoQuorum)
+				require.NotErrorIs(t, err, ErrNotAcquired)
+				requireNodeErrors(t, err, nodes.All()[1:]...)
+				var q *QuorumError
+				require.ErrorAs(t, err, &q)
+				require.Equal(t, 2, q.Need)
+				require.LessOrEqual(t, q.Got, 1) // the two that failed decide, whether or not the third has answered
+				return strings.Contains(q.Nodes[0].Err.Error(), word) && strings.Contains(q.Nodes[1].Err.Error(), word)
+			}, patience, 5*time.Millisecond)
 			requireGone(t, nodes.Node(0))
+			if word == "WRONGTYPE" { // which the lock itself was set before
+				requireGone(t, nodes.All()...)
+			}
 		})
 	}
+}
+
+// demandPassword has the node ask newcomers for a password, and everybody is one.
+func demandPassword(t *testing.T, _ *coretest.Nodes, n *coretest.Node) {
+	require.NoError(t, n.Config("requirepass", secret))
+	require.NoError(t, n.Client().ClientKillByFilter(t.Context(), "TYPE", "normal").Err())
+}
+
+// replaceCounter puts something that cannot count in the counter's place.
+func replaceCounter(t *testing.T, _ *coretest.Nodes, n *coretest.Node) {
+	fence := (&Manager{keyBase: "dlm:1:"}).namesOf("k").fence
+	require.NoError(t, n.Client().Del(t.Context(), fence).Err())
+	require.NoError(t, n.Client().Set(t.Context(), fence, "", 0).Err())
 }
 
 // occupyScripting has the node run a script until it is killed.
