@@ -19,7 +19,7 @@ import (
 
 func TestCachedHitAllocatesNothing(t *testing.T) {
 	h, r := warm(t)
-	require.LessOrEqual(t, guardtest.AllocsPerHit(t, h, r.URL.String()), 0.02, "one slab of header lines for many hits")
+	require.LessOrEqual(t, guardtest.AllocsPerHit(t, h, r.URL.String()), 0.02, "one header for all hits of a second")
 }
 
 // Of a framework's router nothing is left; the template makes its key.

@@ -71,10 +71,9 @@ func (c codec) Unmarshal(data []byte, v any) error {
 	}
 	at := time.Unix(0, int64(received))
 	resp := &response{
-		status: int(status), body: slices.Clone(d.rest), variant: slices.Clone(variant),
+		status: int(status), header: header, body: slices.Clone(d.rest), variant: slices.Clone(variant),
 		meta: c.policy.Describe(int(status), header, time.Time{}, at),
 	}
-	resp.keep(header)
 	*target = resp
 	return nil
 }

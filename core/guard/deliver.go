@@ -13,15 +13,8 @@ import (
 // the ranges r asks for where they apply. fwd is why the handler was asked, if it
 // was.
 func (g *Guard) deliver(w http.ResponseWriter, r *http.Request, res *cache.Result[*response], fwd rfc9111.Fwd) {
-	g.setHeader(w.Header(), res, nil, fwd)
+	g.setHeader(w.Header(), res, fwd)
 	g.sendShared(w, r, res.Value)
-}
-
-// setHeader puts the fields of the answer into h; see fields.addTo for room.
-func (g *Guard) setHeader(h http.Header, res *cache.Result[*response], room []string, fwd rfc9111.Fwd) {
-	g.outcomes.answered(res.State)
-	room = res.Value.fields.addTo(h, room)
-	g.addStamp(h, res, room, fwd)
 }
 
 // sendShared sends what setHeader has begun.
@@ -66,32 +59,6 @@ func (g *Guard) deliverOwn(w http.ResponseWriter, r *http.Request, resp *respons
 	addHeader(h, resp.full)
 	g.addStatus(h, rfc9111.CacheStatus{Fwd: fwd, Detail: string(resp.reason)})
 	g.send(w, r, resp)
-}
-
-// addStamp says how old the response is and where it comes from. A hit differs
-// from the last one of the same second in nothing, so it formats nothing.
-func (g *Guard) addStamp(h http.Header, res *cache.Result[*response], room []string, fwd rfc9111.Fwd) {
-	resp := res.Value
-	age := resp.meta.InitialAge + res.Age
-	ttl := resp.meta.Lifetime - age
-	if res.State != cache.Fresh || res.Waited || len(h["Cache-Status"]) > 0 {
-		if res.State != cache.Fetched {
-			h["Age"] = []string{seconds(age)}
-		}
-		g.addStatus(h, statusOf(res, ttl, fwd))
-		return
-	}
-	s := resp.stamp.Load()
-	if s == nil || s.age != int64(age/time.Second) || s.ttl != int64(ttl/time.Second) {
-		status := rfc9111.CacheStatus{Cache: g.CacheName, TTL: ttl, HasTTL: true}
-		s = &stamp{
-			age: int64(age / time.Second), ttl: int64(ttl / time.Second),
-			ageText: seconds(age), statusText: string(status.Append(nil)),
-		}
-		resp.stamp.Store(s)
-	}
-	room = setOne(h, "Age", s.ageText, room)
-	setOne(h, "Cache-Status", s.statusText, room)
 }
 
 // statusOf tells what the request went through.

@@ -11,26 +11,10 @@ import (
 // scratch is what a hit needs for the moment.
 type scratch struct {
 	route route
-	name  []byte   // of the lock and, behind it, of the response
-	room  []string // for header lines; none of it was ever given away
+	name  []byte // of the lock and, behind it, of the response
 }
 
 var scratches = sync.Pool{New: func() any { return &scratch{name: make([]byte, 0, 512)} }}
-
-// slab is how many lines are allocated at once. What was given to a client is
-// never taken back, because nobody knows who still holds it: a slab goes when
-// the last of the responses that share it is gone.
-const slab = 768
-
-// take returns room for n lines that belongs to the caller from now on.
-func (s *scratch) take(n int) []string {
-	if len(s.room) < n {
-		s.room = make([]string, max(n, slab))
-	}
-	taken := s.room[:n:n]
-	s.room = s.room[n:]
-	return taken
-}
 
 // hit answers from this process' memory if that takes nothing more than
 // writing.
@@ -51,8 +35,8 @@ func (g *Guard) hitKey(w http.ResponseWriter, r *http.Request, key string) bool 
 		scratches.Put(s)
 		return false
 	}
-	g.setHeader(w.Header(), &res, s.take(res.Value.fields.lines+stamped), "")
 	scratches.Put(s)
+	g.setHeader(w.Header(), &res, "")
 	g.sendShared(w, r, res.Value)
 	return true
 }

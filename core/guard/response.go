@@ -14,12 +14,11 @@ import (
 )
 
 // response is what a handler answered. Once others may see it nothing in it
-// changes but the stamp, so it is shared without copies. No slice of it leaves
-// the Guard: see fields.
+// changes but the moment, so it is shared without copies. No slice of the header
+// leaves the Guard: see fields.
 type response struct {
 	status int
 	header http.Header // the stored fields, private to the response
-	fields fields      // the same
 	body   []byte
 	meta   rfc9111.Stored
 
@@ -31,15 +30,7 @@ type response struct {
 	reason rfc9111.Reason
 	err    error // what the handler returned beside it
 
-	stamp atomic.Pointer[stamp]
-}
-
-// stamp is what changes from one second to the next in the answers made of a
-// response, formatted once for all of them.
-type stamp struct {
-	age, ttl   int64 // seconds
-	ageText    string
-	statusText string
+	moment atomic.Pointer[moment]
 }
 
 // CachePolicy implements cache.Policied.
@@ -124,7 +115,7 @@ func (g *Guard) judge(rec *recorded) *response {
 		resp.policy = cache.Policy{NoStore: true, HitForMiss: g.hitForMiss(rec.status)}
 		return resp
 	}
-	resp.keep(rfc9111.StoredHeader(header, &meta))
+	resp.header = rfc9111.StoredHeader(header, &meta)
 	resp.variant = resp.meta.Vary.AppendVariant(nil, rec.request, nil)
 	resp.policy = g.lifetimes(&meta)
 	resp.policy.Tags = g.tags(rec.names, rec.request, header)
