@@ -29,8 +29,11 @@
 //
 // A node that may have forgotten locks, because it restarted or was flushed, has
 // no vote until the longest lease in use is over: the longest that any client ever
-// asked for, on which a single [WithTTL] of a day counts for good. A deployment that
-// is new as a whole starts at once.
+// asked for, on which a single [WithTTL] of a day counts for good. Clients count from
+// when they met the node, by their own clocks. How long that lease is, so many other
+// nodes must tell that one of them knows: 2 of 3 beside it where there are 4, else a
+// majority of all. So a node that has lost data has no vote either while as many others
+// are silent as a minority is. A deployment that is new as a whole starts at once.
 //
 // Every lock has a [Lock.FencingToken], greater than that of every lock of the
 // same key before it.
@@ -52,7 +55,12 @@
 //     place of a primary whose last writes it had not got, has forgotten locks.
 //     The quarantine covers a minority at a time. The counters behind the tokens
 //     are then only as good as the clocks of the clients, from which new ones
-//     begin: a token may step back if those were set back too.
+//     begin: a token may step back if those were set back too. A counter that alone
+//     is evicted or deleted, while the node's marker stays, is not noticed. It begins
+//     anew at the clients' clocks, and never below that of the server when it was
+//     marked: a token steps back if an earlier one came of a clock that was ahead, and
+//     no other node of the majority has its counter. [Manager.Health] tells of
+//     servers that evict keys.
 //
 // # What the caller must do
 //

@@ -79,6 +79,8 @@ func (n *node) vote(h *NodeHealth) {
 		h.Err = errReplica
 	case why != nil:
 		h.Err = n.explain(why)
+	case n.cause.Load() != nil: // what the ballot says is said of the server that was there before
+		h.Err = *n.cause.Load()
 	}
 	h.Voting = h.Err == nil
 	if h.Err != nil {

@@ -227,7 +227,7 @@ func (m *Manager) settledNodes() bool {
 			return false
 		case b == nil:
 			continue
-		case b.from.IsZero() && b.why != errSameServer: //nolint:errorlint // our own
+		case b.from.IsZero() && b.why != errSameServer && b.why != errUnheard: //nolint:errorlint // our own
 			open++
 		}
 		met++
@@ -296,8 +296,9 @@ func (m *Manager) releaseAll() error {
 
 func (n *node) close(end time.Time) {
 	n.ear.close()
+	n.attestSoFar()
 	n.wire.Close(max(time.Until(end), 0))
-	if t := n.nextMeeting.Load(); t != nil {
+	if t := n.next.Load(); t != nil {
 		t.Stop()
 	}
 	if n.owned {

@@ -28,7 +28,7 @@ type node struct {
 
 	ballot atomic.Pointer[ballot]
 
-	nextMeeting atomic.Pointer[time.Timer] // to meet a server again that refused its marker
+	next atomic.Pointer[time.Timer] // of what is to be done later about the marker, see later
 
 	server  atomic.Pointer[facts] // of the server last met
 	tried   atomic.Bool           // the first attempt to connect is over
@@ -51,7 +51,8 @@ type node struct {
 // ballot says whether the node's answers count. It is replaced, never changed.
 type ballot struct {
 	id    string    // of the marker we met; "" before the first meeting
-	since time.Time // when its data became incomplete; zero: they are complete
+	since time.Time // since when, at the latest, its data are incomplete, by our clock; zero: they are complete
+	lost  int64     // the same as the marker has it, by the server's clock
 	from  time.Time // answers count from here on
 	why   error     // why they do not until then; for ever while from is zero
 }
@@ -61,6 +62,7 @@ var (
 	errUndecided  = errors.New("no marker on it yet: waiting for a majority of the nodes, to know whether the deployment is new")
 	errMarking    = errors.New("its marker is being written")
 	errAsking     = errors.New("it has lost data, or restarted: the other nodes are being asked for the longest lease in use")
+	errUnheard    = errors.New("it has lost data, or restarted, and too few of the other nodes answer to tell the longest lease in use")
 	errSameServer = errors.New("the same server as another node: every node must be an independent Redis")
 )
 

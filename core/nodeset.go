@@ -1,5 +1,7 @@
 package core
 
+import "math/bits"
+
 // nodeSet is a set of nodes by index.
 type nodeSet uint64
 
@@ -9,6 +11,8 @@ const maxNodes = 64
 func (s *nodeSet) add(i int)     { *s |= 1 << i }
 func (s *nodeSet) remove(i int)  { *s &^= 1 << i }
 func (s nodeSet) has(i int) bool { return s&(1<<i) != 0 }
+
+func (s nodeSet) count() int { return bits.OnesCount64(uint64(s)) }
 
 // full reports whether all of n nodes are in the set.
 func (s nodeSet) full(n int) bool { return s == 1<<n-1 }

@@ -16,7 +16,7 @@ import (
 // Crash recovery ("Distributed Locks with Redis", the section on delayed
 // restarts): a node that restarts may have forgotten locks that are still held,
 // and would help a second owner to a majority. So it does not vote until the
-// longest lease that anybody uses has passed since it started.
+// longest lease that anybody uses has passed since we met it.
 //
 // Each node carries a marker: a random id, the server's run id, since when its
 // data may be incomplete, the longest TTL in use, and where its fencing counters
@@ -103,9 +103,12 @@ func (m *Manager) meetRequest(f facts, newID string, isNew bool) *wire.Request {
 		strconv.Itoa(turns))
 }
 
+// meetItems is what meet.lua returns.
+const meetItems = 6
+
 // meet takes the marker's word on whether the node votes.
 func (n *node) meet(r wire.Reply) {
-	if len(r.Items) != 5 {
+	if len(r.Items) != meetItems {
 		return
 	}
 	id := r.Items[0].Text
@@ -118,8 +121,11 @@ func (n *node) meet(r wire.Reply) {
 	n.m.learn(r)
 	b := &ballot{id: id, from: time.Now()}
 	if since := r.Items[1].Int; since > 0 {
-		age := time.Duration(r.Items[2].Int-since) * time.Millisecond
-		b = &ballot{id: id, since: b.from.Add(-age), why: errAsking}
+		waited := time.Duration(r.Items[5].Int) * time.Millisecond
+		b = &ballot{id: id, since: b.from.Add(-waited), lost: since, why: errAsking}
+		if was := n.ballot.Load(); was != nil && was.id == id && was.lost == since && was.since.Before(b.since) {
+			b.since = was.since // the same loss
+		}
 	}
 	n.ballot.Store(b)
 	n.m.checkTwins()
@@ -149,10 +155,20 @@ func (v meeting) Receive(_ int, r wire.Reply) {
 const meetAgain = time.Second
 
 func (n *node) meetLater(pause time.Duration) {
-	next := time.AfterFunc(pause, func() {
+	n.later(pause, func() {
 		n.send(time.Now(), wire.Call{Req: n.m.meetRequest(facts{uptime: -1}, "", false), To: meeting{n}, Force: true})
 	})
-	if earlier := n.nextMeeting.Swap(next); earlier != nil {
+}
+
+// later does one thing about the marker after a pause, in place of what was to be
+// done before, unless the Manager is closed by then.
+func (n *node) later(pause time.Duration, do func()) {
+	next := time.AfterFunc(pause, func() {
+		if !n.m.isClosed() {
+			do()
+		}
+	})
+	if earlier := n.next.Swap(next); earlier != nil {
 		earlier.Stop()
 	}
 }
@@ -230,7 +246,7 @@ func (m *Manager) learn(r wire.Reply) {
 
 // after is the ballot of a node in quarantine until longest has passed.
 func (b *ballot) after(longest time.Duration) *ballot {
-	return &ballot{id: b.id, since: b.since, from: b.since.Add(longest)}
+	return &ballot{id: b.id, since: b.since, lost: b.lost, from: b.since.Add(longest)}
 }
 
 // longer raises the longest TTL known.

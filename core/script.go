@@ -19,6 +19,8 @@ var (
 	inspectSource string
 	//go:embed lua/meet.lua
 	meetSource string
+	//go:embed lua/attest.lua
+	attestSource string
 )
 
 var (
@@ -28,6 +30,7 @@ var (
 	renewScript   = wire.NewScript(renewSource)
 	inspectScript = wire.NewScript(inspectSource)
 	meetScript    = wire.NewScript(meetSource)
+	attestScript  = wire.NewScript(attestSource)
 )
 
 // hotScripts are loaded on every new connection, so that the first lock on it

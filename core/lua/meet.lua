@@ -5,7 +5,8 @@
 --       'new' when the whole deployment is, longest TTL ms, size of a block of tokens
 -- Returns id ('' when there is none and none was to be written), since when its
 -- data may be incomplete (server's ms; 0: it is complete), server's time ms, longest TTL ms,
--- ms since it was founded with the whole deployment (-1: it was not, or long ago).
+-- ms since it was founded with the whole deployment (-1: it was not, or long ago), ms
+-- for which clients have seen it run since its data became incomplete.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local since = now
@@ -13,11 +14,11 @@ if tonumber(ARGV[2]) >= 0 then
   since = now - ARGV[2]
 end
 
-local marker = redis.call('HMGET', KEYS[1], 'id', 'run', 'since', 'ttl', 'born')
+local marker = redis.call('HMGET', KEYS[1], 'id', 'run', 'since', 'ttl', 'born', 'waited')
 local id = marker[1]
 if not id then
   if ARGV[3] == '' then
-    return {'', 0, now, 0, -1}
+    return {'', 0, now, 0, -1, 0}
   end
   id = ARGV[3]
   if ARGV[4] == 'new' then
@@ -41,4 +42,8 @@ if tonumber(ARGV[5]) > longest then
   longest = tonumber(ARGV[5])
   redis.call('HSET', KEYS[1], 'ttl', ARGV[5])
 end
-return {id, since, now, longest, marker[5] and math.max(now - marker[5], 0) or -1}
+local loss, waited = string.match(marker[6] or '', '^(%d+):(%d+)$')
+if tonumber(loss) ~= since then
+  waited = 0
+end
+return {id, since, now, longest, marker[5] and math.max(now - marker[5], 0) or -1, tonumber(waited)}
