@@ -19,6 +19,19 @@ func (c *Cache[V]) Aboard(key string) int {
 	return f.callers
 }
 
+// Tables is how many keys the Cache remembers something of, outside its stores.
+func (c *Cache[V]) Tables() int {
+	c.mu.Lock()
+	n := len(c.flights) + len(c.cooling)
+	c.mu.Unlock()
+	c.news.mu.Lock()
+	n += len(c.news.watchers)
+	c.news.mu.Unlock()
+	c.local.mu.Lock()
+	defer c.local.mu.Unlock()
+	return n + len(c.local.known)
+}
+
 // WithPatience makes contenders rely on being told of a fill for so long.
 func (c Config) WithPatience(d time.Duration) Config {
 	c.patience = d

@@ -12,9 +12,10 @@ type fill[V any] struct {
 	value V
 	err   *NegativeError
 	tags  []string
+	made  int64 // its age counts from here, not from when a slow store has it
 }
 
-func newFill[V any](s span, tags []string) fill[V] { return fill[V]{span: s, tags: tags} }
+func newFill[V any](s span, tags []string) fill[V] { return fill[V]{span: s, tags: tags, made: now()} }
 
 // fill stores in the far store, then in memory, and reports whether it is
 // stored. Nothing is stored without the lock that should guard it, after that
@@ -59,7 +60,7 @@ func (c *Cache[V]) keep(key string, next fill[V], at mark, size int, fence uint6
 	if next.err != nil {
 		err = next.err
 	}
-	e := newEntry(next.span, next.value, err, 0, c.cfg.EarlyBeta)
+	e := newEntry(next.span, next.value, err, time.Duration(now()-next.made), c.cfg.EarlyBeta)
 	e.fence = fence
 	if c.near.admit(key, at, c.storeTags(next.tags), e, sizeOf(next.value, size)) {
 		return true

@@ -36,6 +36,7 @@ type fleetConfig struct {
 	Gates   string   // URL
 	LockTTL time.Duration
 	Patient bool // see WithPatience
+	History bool // work as runHistory says
 }
 
 // order asks a process for Callers concurrent lookups of Key.
@@ -56,6 +57,9 @@ func runFleetTask(task string) int {
 	var cfg fleetConfig
 	if err := json.Unmarshal([]byte(task), &cfg); err != nil {
 		return 2
+	}
+	if cfg.History {
+		return runHistory(cfg)
 	}
 	m, closeAll := joinFleet(cfg)
 	defer closeAll()

@@ -2,10 +2,13 @@ package cache_test
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/market-intel-brain/dlm/core/cache"
@@ -102,13 +105,39 @@ func TestServerClockSetBack(t *testing.T) {
 	assert.Less(t, get().TTL, time.Hour-patience/4, "it aged on its way")
 }
 
+var distinctKeys = flag.Int("keys", 40_000, "how many keys TestDistinctKeysLeaveMemoryFlat asks for; a million take 20 s without -race")
+
+// TestDistinctKeysLeaveMemoryFlat: many times what there is room for, each key with
+// a fetch and a tag of its own, half of them failing, not to be kept, or purged.
 func TestDistinctKeysLeaveMemoryFlat(t *testing.T) {
 	const limit = 256 << 10
 	memory := cache.NewMemory(limit)
-	c := open[json.Number](t, cache.Config{Fresh: time.Hour, Store: memory})
-	for i := range 20_000 {
-		_, err := c.Get(t.Context(), fmt.Sprint("key ", i), value(json.Number("1")))
-		require.NoError(t, err)
+	missing := errors.New("missing")
+	c := open[*page](t, cache.Config{
+		Fresh: time.Hour, StaleIfError: time.Hour, Negative: time.Hour, NegativeErrors: []error{missing}, Store: memory,
+	})
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for i := range *distinctKeys {
+		key := fmt.Sprint("key ", i)
+		p, want := &page{key, cache.Policy{Fresh: time.Hour, Tags: []string{key}}}, error(nil)
+		switch i % 6 {
+		case 0:
+			want = missing
+		case 1:
+			p.policy.NoStore, p.policy.HitForMiss = true, time.Hour
+		}
+		_, err := c.Get(t.Context(), key, func(context.Context) (*page, error) { return p, want })
+		require.ErrorIs(t, err, want)
+		if i%6 == 2 {
+			require.NoError(t, c.Invalidate(t.Context(), key))
+			require.NoError(t, c.InvalidateTag(t.Context(), key))
+		}
 		if i%1000 == 0 { // a burst may overshoot
 			assert.LessOrEqual(t, memory.Usage().Bytes, uint64(limit)*3/2)
 		}
@@ -117,4 +146,42 @@ func TestDistinctKeysLeaveMemoryFlat(t *testing.T) {
 	assert.LessOrEqual(t, u.Bytes, uint64(limit))
 	assert.Less(t, u.Entries, limit/256)
 	assert.Zero(t, c.Stats().InFlight)
+	assert.Zero(t, c.Tables(), "something is remembered of keys that nobody calls")
+	assert.Less(t, heap(), before+8*limit, "after %d keys", *distinctKeys) // the tables of an empty Memory, too
+}
+
+// slowToSet is a Store that takes its time.
+type slowToSet struct{ cache.Store }
+
+func (s slowToSet) Set(ctx context.Context, key string, it cache.Item) error {
+	time.Sleep(200 * time.Millisecond)
+	return s.Store.Set(ctx, key, it)
+}
+
+func TestValueAgesWhileASlowStoreTakesIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := open[string](t, cache.Config{Fresh: time.Second, Store: cache.NewTiered(cache.NewMemory(1<<20), slowToSet{cache.NewMemory(1 << 20)})})
+		_, err := c.Get(t.Context(), "k", value("v"))
+		require.NoError(t, err)
+		r, ok := c.Hit("k")
+		require.True(t, ok)
+		assert.Equal(t, 200*time.Millisecond, r.Age)
+		time.Sleep(r.TTL)
+		_, ok = c.Hit("k")
+		assert.False(t, ok, "a second after it was made")
+	})
+}
+
+func TestPurgesOfManyKeysAndTagsAreBounded(t *testing.T) {
+	client := coretest.Redis(t, 1).Node(0).Client()
+	s := cache.NewRedis(client)
+	var names []string
+	for i := range 40_000 {
+		names = append(names, fmt.Sprint("name ", i))
+	}
+	require.NoError(t, s.Delete(t.Context(), names...))
+	require.NoError(t, s.DeleteTags(t.Context(), names[:5000]...))
+	require.NoError(t, s.DeleteTags(t.Context(), names...))
+	assert.LessOrEqual(t, client.DBSize(t.Context()).Val(), int64(4096+2), "purge generations, the tags, and their epoch")
+	assert.LessOrEqual(t, client.HLen(t.Context(), "dlm:c1:{tags}:b").Val(), int64(16384+1))
 }
