@@ -141,8 +141,11 @@ func (c *Cache[V]) carry(f *flight[V], seen sight[V], try bool) outcome[V] {
 	return c.fetch(c.begin(turn.context(f.ctx), f, seen, &turn), f.call.Key, fetch, seen, &turn)
 }
 
-// asShared marks a value that another process' fetch made while this call waited.
+// asShared marks what another process' fetch came to while this call waited.
 func asShared[V any](out outcome[V], waited bool) outcome[V] {
+	if waited && out.end == alone {
+		out.res.Waited = true
+	}
 	if waited && out.end == settled && out.res.State == Fresh {
 		out.res.State, out.res.Waited = Shared, true
 	}

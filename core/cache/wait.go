@@ -33,7 +33,9 @@ func (c *Cache[V]) collapse(ctx context.Context, call Call[V]) (Result[V], error
 func (c *Cache[V]) deliver(ctx context.Context, call Call[V], out outcome[V]) (Result[V], error) {
 	switch {
 	case out.end == alone:
-		return c.fetchAlone(ctx, call)
+		res, err := c.fetchAlone(ctx, call)
+		res.Waited = out.res.Waited
+		return res, err
 	case out.end == panicked && out.panic.Value == nil:
 		runtime.Goexit()
 	case out.end == panicked:
@@ -91,9 +93,9 @@ func (c *Cache[V]) share(f *flight[V], lead bool) outcome[V] {
 	if out.end == panicked {
 		return failed[V](&Error{"lookup", f.call.Key, out.panic})
 	}
-	if out.end == settled {
+	if out.end == settled || out.end == alone {
 		out.res.Waited = true
-		if out.res.State == Fetched {
+		if out.end == settled && out.res.State == Fetched {
 			out.res.State, out.res.Stored = Shared, false
 			c.counts.shared.Add(1)
 		}

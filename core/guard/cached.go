@@ -103,7 +103,7 @@ func (x *exchange) deliverFetched(res *cache.Result[*response]) error {
 		x.fwd = rfc9111.FwdStale
 	}
 	if x.own.header == nil {
-		x.deliverOwn(x.w, x.r, x.own, x.fwd)
+		x.deliverOwn(x.w, x.r, x.own, rfc9111.CacheStatus{Fwd: x.fwd, Collapsed: inVain(res)})
 	} else {
 		addHeader(x.w.Header(), x.personal)
 		x.deliver(x.w, x.r, res, x.fwd)
@@ -217,6 +217,7 @@ func (x *exchange) fail(err error) error {
 	var (
 		unusable *unusableError
 		panicked *cache.PanicError
+		aborted  abortedError
 	)
 	switch {
 	case errors.Is(err, errForward):
@@ -224,8 +225,10 @@ func (x *exchange) fail(err error) error {
 	case errors.Is(err, errOnlyIfCached):
 		return &Refusal{Status: http.StatusGatewayTimeout, Err: err}
 	case errors.As(err, &unusable) && x.ran:
-		x.deliverOwn(x.w, x.r, unusable.resp, rfc9111.FwdStale)
+		x.deliverOwn(x.w, x.r, unusable.resp, rfc9111.CacheStatus{Fwd: rfc9111.FwdStale})
 		return x.ownErr
+	case errors.As(err, &aborted) && x.ran: // what could have stood in is gone by now
+		panic(http.ErrAbortHandler)
 	case x.ran:
 		return err
 	case errors.As(err, &panicked): // logged where it was raised
@@ -263,7 +266,10 @@ func (g *Guard) run(ctx context.Context, w http.ResponseWriter, r *http.Request,
 	rec, writer := newRecorder(w, r, g.MaxBody)
 	rec.onLive = func() { tie.slip(g.hitForMiss(rec.status)) }
 	begun := time.Now()
-	handlerErr := g.toldOf(next, rec)(writer, req)
+	aborted, handlerErr := rec.attempt(g.toldOf(next, rec), writer, req, stored && g.standsIn(old))
+	if aborted {
+		return nil, abortedError{}
+	}
 	resp := g.settle(ctx, rec, &recorded{request: r, names: n, name: name, begun: begun}, old.Value)
 	resp.err = handlerErr
 	failed := serverError(resp.status) || resp.reason == reasonCutShort

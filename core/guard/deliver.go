@@ -51,13 +51,14 @@ func sendRanges(w http.ResponseWriter, lines []string, resp *response) {
 
 // deliverOwn answers with a response that is not to be stored, to the client
 // whose request it answers.
-func (g *Guard) deliverOwn(w http.ResponseWriter, r *http.Request, resp *response, fwd rfc9111.Fwd) {
+func (g *Guard) deliverOwn(w http.ResponseWriter, r *http.Request, resp *response, s rfc9111.CacheStatus) {
 	if resp.live {
 		return
 	}
 	h := w.Header()
 	addHeader(h, resp.full)
-	g.addStatus(h, rfc9111.CacheStatus{Fwd: fwd, Detail: string(resp.reason)})
+	s.Detail = string(resp.reason)
+	g.addStatus(h, s)
 	g.send(w, r, resp)
 }
 
@@ -66,7 +67,7 @@ func statusOf(res *cache.Result[*response], ttl time.Duration, fwd rfc9111.Fwd) 
 	s := rfc9111.CacheStatus{TTL: ttl, HasTTL: true}
 	switch res.State {
 	case cache.Fetched:
-		s.Fwd, s.Stored = fwd, res.Stored
+		s.Fwd, s.Stored, s.Collapsed = fwd, res.Stored, inVain(res)
 	case cache.Shared:
 		s.Fwd, s.Collapsed = fwd, rfc9111.CollapsedReused
 	case cache.Stale:
@@ -75,6 +76,15 @@ func statusOf(res *cache.Result[*response], ttl time.Duration, fwd rfc9111.Fwd) 
 		}
 	}
 	return s
+}
+
+// inVain tells of a request that waited for another one's response and could not
+// have it.
+func inVain(res *cache.Result[*response]) rfc9111.Collapsed {
+	if res.Waited {
+		return rfc9111.CollapsedInVain
+	}
+	return rfc9111.NotCollapsed
 }
 
 func (g *Guard) addStatus(h http.Header, s rfc9111.CacheStatus) {

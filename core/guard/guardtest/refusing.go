@@ -163,10 +163,8 @@ func (e *env) lonely() *core.Manager {
 
 func noQuorum(e *env) {
 	s := e.serve(route(e.guard(guard.Config{Locks: e.lonely(), Wait: 100 * time.Millisecond}), e.unreached))
-	start := time.Now()
 	a := s.status(http.StatusServiceUnavailable, s.get("/x/1"))
 	require.NotEmpty(s, a.Header.Get("Retry-After"))
-	require.Less(s, time.Since(start), 5*time.Second)
 }
 
 func noQuorumOpen(e *env) {

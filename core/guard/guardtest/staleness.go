@@ -20,6 +20,8 @@ var staleness = []behaviour{
 	{name: "a refresh that panics hurts nobody", test: refreshPanics},
 	{name: "a stale response stands in for a server error", test: staleIfError},
 	{name: "a stale response does not stand in for a panic", test: staleUnlessPanic},
+	{name: "a stale response stands in for one that breaks off", test: staleForAborted},
+	{name: "a response that breaks off is cut where nothing may stand in", test: abortedIsCut},
 	{name: "must-revalidate is never served stale", test: mustRevalidate},
 	{name: "a response is validated, and a 304 makes it new", test: validated},
 	{name: "validation that finds another content stores that", test: validatedAnew},
@@ -136,6 +138,40 @@ func staleUnlessPanic(e *env) {
 	s.runs(2, runs)
 	require.Equal(s, "good", s.ok(s.get("/x/1")).body) // for the 503 of the third run
 	s.runs(3, runs)
+}
+
+// breakingOff ends its second response in the middle, as httputil.ReverseProxy
+// does when its origin goes away, trailers announced and all.
+func breakingOff(cacheControl string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", cacheControl)
+		if w.Header().Get("X-Run") == "1" {
+			_, _ = io.WriteString(w, "good")
+			return
+		}
+		w.Header().Set("Trailer", "X-Sum")
+		_, _ = io.WriteString(w, "half of")
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func staleForAborted(e *env) {
+	s, runs := e.store(breakingOff("max-age=0, stale-if-error=60"))
+	s.ok(s.get("/x/1"))
+	a := s.ok(s.get("/x/1"))
+	require.Equal(s, "good", a.body)
+	require.Empty(s, a.Trailer)
+	require.Regexp(s, `^dlm;fwd=stale;ttl=(0|-\d+);detail=stale-if-error$`, a.Header.Get("Cache-Status"))
+	s.runs(2, runs)
+}
+
+func abortedIsCut(e *env) {
+	for _, cacheControl := range []string{"max-age=0", "max-age=0, must-revalidate", "no-store"} {
+		s, runs := e.storeWith(guard.Config{Namespace: cacheControl}, breakingOff(cacheControl))
+		s.ok(s.get("/x/1"))
+		require.Error(s, s.get("/x/1").err, cacheControl)
+		require.GreaterOrEqual(s, runs.Load(), int64(2))
+	}
 }
 
 func mustRevalidate(e *env) {

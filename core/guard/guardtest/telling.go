@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 var telling = []behaviour{
 	{name: "Cache-Status says why the handler ran", test: saysWhy},
 	{name: "Cache-Status says that a loser shared the winner's response", test: saysCollapsed},
+	{name: "Cache-Status says that a loser could not share the winner's response", test: saysInVain},
 	{name: "Cache-Status joins those of caches behind the handler", test: joinsStatus},
 	{name: "no field tells the key", test: keyUntold},
 	{name: "fields of private= and no-cache= reach their own client", test: personalFields},
@@ -76,6 +78,31 @@ func saysCollapsed(e *env) {
 		}
 	}
 	require.FailNow(s, "no loser was ever in time")
+}
+
+// saysInVain lets the winner's response turn out private while a loser waits.
+func saysInVain(e *env) {
+	leave := make(chan struct{})
+	s, _ := e.storeWith(guard.Config{Wait: patience}, func(w http.ResponseWriter, _ *http.Request) {
+		<-leave
+		w.Header().Set("Cache-Control", "private")
+	})
+	for id := range 1000 {
+		path := "/x/" + strconv.Itoa(id)
+		one, two := s.goGet(context.Background(), path), s.goGet(context.Background(), path)
+		s.requireInside(2)
+		leave <- struct{}{}
+		leave <- struct{}{}
+		said := []string{
+			s.ok(receive(e, one, "one answer")).Header.Get("Cache-Status"),
+			s.ok(receive(e, two, "the other answer")).Header.Get("Cache-Status"),
+		}
+		require.Contains(s, said, `dlm;fwd=uri-miss;detail=private`, "the winner waited for nobody")
+		if slices.Contains(said, `dlm;fwd=uri-miss;collapsed=?0;detail=private`) {
+			return
+		}
+	}
+	require.FailNow(s, "no loser ever waited")
 }
 
 func joinsStatus(e *env) {

@@ -90,6 +90,7 @@ func privateNotShared(e *env) {
 		run := s.ok(a).Header.Get("X-Run")
 		require.False(s, seen[run], "two clients got run %s", run)
 		seen[run] = true
+		require.Regexp(s, `^dlm;fwd=uri-miss(;collapsed=\?0)?;detail=private$`, a.Header.Get("Cache-Status"))
 	}
 	s.runs(4, runs)
 }
@@ -324,8 +325,6 @@ func methodOverride(e *env) {
 }
 
 func cacheFailsOpen(e *env) {
-	s, _ := e.storeWith(guard.Config{Locks: e.lonely()}, write("hello"))
-	start := time.Now()
-	require.Equal(s, "hello", s.ok(s.get("/x/1")).body)
-	require.Less(s, time.Since(start), 5*time.Second)
+	s, _ := e.storeWith(guard.Config{Locks: e.lonely(), Wait: time.Hour}, write("hello"))
+	require.Equal(s, "hello", s.ok(s.get("/x/1")).body) // within the client's patience, though Wait is longer
 }
