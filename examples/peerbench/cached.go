@@ -175,7 +175,7 @@ func (s *section) reach(l *loop, all []*loop) string {
 func valueSection(all []*loop) section {
 	s := section{
 		title:   "A cached value, in process",
-		intro:   "One key, always there. Processor time per call. dlm and sturdyc hand out the value itself, go-redis/cache decodes a copy.",
+		intro:   "One key, always there. Processor time per call. dlm and sturdyc hand out the value itself, go-redis/cache decodes a copy, and with rueidisaside its caller does.",
 		columns: []string{"cache", "÷ sturdyc", "allocations", "reach"},
 	}
 	base := loopNamed(all, "sturdyc")

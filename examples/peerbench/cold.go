@@ -29,7 +29,7 @@ func coldStart(ctx context.Context, b bench) (found []section, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, nodes.Close()) }()
-	all := []*coldSeries{{name: "dlm ginlock"}, {name: "dlm core/cache"}, {name: "gin-cache"}, {name: "go-redis/cache"}, {name: "sturdyc"}}
+	all := []*coldSeries{{name: "dlm ginlock"}, {name: "dlm core/cache"}, {name: "gin-cache"}, {name: "go-redis/cache"}, {name: "sturdyc"}, {name: "rueidisaside"}, {name: "bare handler"}}
 	err = interleave(min(b.rounds, 3), len(all), func(i int) error { return all[i].burst(ctx, nodes) })
 	if err != nil {
 		return nil, err

@@ -48,7 +48,8 @@ func (j *coldJob) prepare() (work, error) {
 	var t coldTarget
 	open := map[string]func(*coldTarget) error{
 		"dlm ginlock": j.openGuard, "dlm core/cache": j.openCache, "gin-cache": j.openGinCache,
-		"go-redis/cache": j.openGoRedisCache, "sturdyc": j.openSturdyc,
+		"go-redis/cache": j.openGoRedisCache, "sturdyc": j.openSturdyc, "rueidisaside": j.openAside,
+		"bare handler": j.openBare,
 	}[j.Contender]
 	if open == nil {
 		return nil, fmt.Errorf("no cache %q", j.Contender)
@@ -182,5 +183,26 @@ func (j *coldJob) openSturdyc(t *coldTarget) error {
 		})
 		return err
 	}
+	return nil
+}
+
+func (j *coldJob) openAside(t *coldTarget) error {
+	c, err := openAside(j.URL)
+	if err != nil {
+		return err
+	}
+	t.ask = func(key string) error {
+		_, err := onceAside(context.Background(), c, key, func(ctx context.Context) (quote, error) {
+			j.slow(t)
+			return fetchQuote(ctx)
+		})
+		return err
+	}
+	return nil
+}
+
+// openBare has no cache: what 1000 requests cost that each sleep as long.
+func (j *coldJob) openBare(t *coldTarget) error {
+	j.engine(t, func(*gin.Context) {})
 	return nil
 }
