@@ -81,7 +81,7 @@ func (s *space) follow(live bool) {
 // load finds a payload and says whether it is known to be current; one that is
 // not may only be used while the tier behind it cannot be asked.
 func (s *space) load(key string, at int64) (payload any, current bool) {
-	c, ok := s.mem.cells.GetIfPresent(cellKey{s.id, key})
+	c, ok := s.mem.cells.GetIfPresent(cellKey{key, s.id})
 	if !ok || s.purged(c.tags, c.mark.tags) {
 		return nil, false
 	}
@@ -116,9 +116,9 @@ func (s *space) admit(key string, m mark, tags []string, payload any, size int) 
 		return false
 	}
 	if uint64(c.weight) <= s.mem.limit {
-		s.mem.cells.Set(cellKey{s.id, key}, c)
+		s.mem.cells.Set(cellKey{key, s.id}, c)
 	} else {
-		s.mem.cells.Invalidate(cellKey{s.id, key})
+		s.mem.cells.Invalidate(cellKey{key, s.id})
 	}
 	return true
 }
@@ -129,7 +129,7 @@ func (s *space) drop(key string) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.gen++
-	s.mem.cells.Invalidate(cellKey{s.id, key})
+	s.mem.cells.Invalidate(cellKey{key, s.id})
 }
 
 // dropTags purges tags.
