@@ -20,7 +20,7 @@ func (g *Guard) cached(w http.ResponseWriter, r *http.Request, n names, next han
 		return g.around(w, r, reason, next)
 	}
 	x := &exchange{Guard: g, w: w, r: r, names: n, next: next, wishes: g.wishes(r), fwd: rfc9111.FwdURIMiss}
-	x.name = string(g.appendValueName(nil, n, r))
+	x.name = string(g.appendValueName(nil, n.key, r))
 	return x.answer()
 }
 

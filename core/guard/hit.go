@@ -10,8 +10,8 @@ import (
 
 // scratch is what a hit needs for the moment.
 type scratch struct {
-	route route
-	name  []byte // of the lock and, behind it, of the response
+	place place
+	name  []byte // of the response
 }
 
 var scratches = sync.Pool{New: func() any { return &scratch{name: make([]byte, 0, 512)} }}
@@ -49,25 +49,23 @@ func (g *Guard) isPlain(r *http.Request) bool {
 // valueName is what appendValueName makes, without a string of its own: it is
 // good until s is used again.
 func (g *Guard) valueName(s *scratch, r *http.Request, key string) string {
-	s.name = append(append(s.name[:0], s.route.scope(g, r)...), key...)
-	end := len(s.name)
-	s.name = g.appendTarget(appendField(s.name, s.name), r)
-	name := s.name[end:]
-	return unsafe.String(unsafe.SliceData(name), len(name))
+	s.name = appendField(append(s.name[:0], s.place.prefix(g, r)...), key)
+	s.name = g.appendTarget(s.name, r)
+	return unsafe.String(unsafe.SliceData(s.name), len(s.name))
 }
 
-// route is where the last hit was. The next one is often there too.
-type route struct {
-	guard   *Guard
-	pattern string
-	prefix  []byte // what the names of its locks begin with
+// place is where the last hit was. The next one is often there too.
+type place struct {
+	guard         *Guard
+	pattern, host string
+	name          []byte
 }
 
-// scope is what [Guard.appendScope] appends for r, which GET or HEAD asks for.
-func (o *route) scope(g *Guard, r *http.Request) []byte {
-	if o.guard != g || o.pattern != r.Pattern {
-		o.guard, o.pattern = g, r.Pattern
-		o.prefix = g.appendScope(o.prefix[:0], r)
+// prefix is what [Guard.appendPlace] appends for r, which GET or HEAD asks for.
+func (p *place) prefix(g *Guard, r *http.Request) []byte {
+	if p.guard != g || p.pattern != r.Pattern || p.host != r.Host {
+		p.guard, p.pattern, p.host = g, r.Pattern, r.Host
+		p.name = g.appendPlace(p.name[:0], r)
 	}
-	return o.prefix
+	return p.name
 }

@@ -150,6 +150,6 @@ func (g *Guard) arrived(w http.ResponseWriter, r *http.Request, n names, next ha
 
 // isNamed reports whether r asks for the response of that name, or a variant.
 func (g *Guard) isNamed(name string, n names, r *http.Request) bool {
-	target := string(g.appendValueName(nil, n, r))
+	target := string(g.appendValueName(nil, n.key, r))
 	return len(name) >= len(target) && name[:len(target)] == target
 }

@@ -15,18 +15,25 @@ type names struct {
 	lock string // within what Scope says
 }
 
-// appendValueName names the response to r in the store: by its lock and by its
-// target. Whatever a handler may answer differently to has to be in here, or one
-// client decides what others get; what is left out is left out by name, with
-// IgnoreHost and IgnoreQuery.
-func (g *Guard) appendValueName(dst []byte, n names, r *http.Request) []byte {
-	return g.appendTarget(appendField(dst, n.lock), r)
+// appendValueName names the response to r in the store: by what its locks are
+// named by, and by its target. Whatever a handler may answer differently to has
+// to be in here, or one client decides what others get; what is left out is left
+// out by name, with IgnoreHost and IgnoreQuery.
+func (g *Guard) appendValueName(dst []byte, key string, r *http.Request) []byte {
+	return g.appendTarget(appendField(g.appendPlace(dst, r), key), r)
 }
 
-func (g *Guard) appendTarget(dst []byte, r *http.Request) []byte {
+// appendPlace appends what all names of a route and a host begin with.
+func (g *Guard) appendPlace(dst []byte, r *http.Request) []byte {
+	var stack [192]byte
+	dst = appendField(dst, g.appendScope(stack[:0], r))
 	if !g.IgnoreHost {
 		dst = appendLowered(dst, r.Host)
 	}
+	return dst
+}
+
+func (g *Guard) appendTarget(dst []byte, r *http.Request) []byte {
 	path := r.URL.EscapedPath()
 	dst = appendField(dst, path)
 	dst = appendField(dst, g.query(r.URL.RawQuery))
