@@ -84,6 +84,8 @@
 //
 // # Sources
 //
+// The tests behind each promise are named in promises_test.go.
+//
 // Redis, "Distributed Locks with Redis" (the algorithm, its safety argument, crash
 // recovery by delayed restarts). Martin Kleppmann, "How to do distributed
 // locking", 2016 (pauses, clocks, fencing tokens), and Salvatore Sanfilippo's

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // bystander is a goroutine that does nothing but take naps: when it oversleeps,
@@ -50,4 +52,12 @@ func (s span) within(stalls []span) (d time.Duration) {
 		d += max(0, min(s.to, stall.to)-max(s.from, stall.from))
 	}
 	return d
+}
+
+// assertPunctual is for a call that should have returned at the deadline: 100 ms
+// are the machine's, as in a soak, and what it stood still.
+func (b *bystander) assertPunctual(t *testing.T, deadline time.Duration, what string) {
+	t.Helper()
+	late := span{deadline, monotonic()}
+	assert.Less(t, late.to-late.from-late.within(b.overslept()), 100*time.Millisecond, what)
 }
