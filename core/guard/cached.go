@@ -241,10 +241,11 @@ func (x *exchange) fail(err error) error {
 
 // alone runs the handler for this request and nobody else.
 func (x *exchange) alone() error {
+	next := x.comparing(x.next)
 	if x.Fresh == 0 {
-		return x.serialize(x.w, x.r, x.names.lock, x.next)
+		return x.serialize(x.w, x.r, x.names.lock, next)
 	}
-	return x.forward(x.w, x.r, x.fwd, rfc9111.OK, x.next)
+	return x.forward(x.w, x.r, x.fwd, rfc9111.OK, next)
 }
 
 // unusableError is a server error that a stale response may stand in for

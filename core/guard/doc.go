@@ -33,7 +33,10 @@
 // hits of a second share it. Header.Set and Header.Add never do.
 //
 // Requests with Authorization or a Cookie, and responses with Set-Cookie, have
-// no part in it unless an option whose name begins with Dangerously says so.
+// no part in it unless an option whose name begins with Dangerously says so. With
+// Authorization that is stricter than RFC 9111 §3.5: public, s-maxage and
+// must-revalidate are too often set by a framework for all responses alike to be
+// taken for leave to hand one client's answer to another.
 //
 // A stale response is refreshed by a request of the Guard's own: a copy of the
 // one that found it stale, sent through the http.Server's handler once more, so

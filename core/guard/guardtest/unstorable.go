@@ -117,7 +117,10 @@ func hitForMiss(e *env) {
 }
 
 func authorization(e *env) {
-	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Header.Get("Authorization")) })
+	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "public, s-maxage=60, must-revalidate") // RFC 9111 §3.5 would let it be shared
+		_, _ = io.WriteString(w, r.Header.Get("Authorization"))
+	})
 	require.Equal(s, "secret", s.ok(s.get("/x/1", "Authorization", "secret")).body)
 	require.Empty(s, s.ok(s.get("/x/1")).body)
 	a := s.ok(s.get("/x/1", "Authorization", "other"))
