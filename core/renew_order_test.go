@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/market-intel-brain/dlm/core/coretest"
+	"github.com/market-intel-brain/dlm/core/internal/wire"
 )
 
 // Whatever order renewals of different length are sent and confirmed in, nobody
@@ -105,6 +106,40 @@ func TestConcurrentRenewalsAgreeWithTheNodes(t *testing.T) {
 		require.Less(t, time.Until(l.Until()), left()[1], "round %d: relied upon for longer than it lasts", i)
 		require.NoError(t, l.Release(t.Context()))
 	}
+}
+
+// confirming tells of a confirmation, and holds it back.
+type confirming struct {
+	wire.Transport
+	begun func()
+	until <-chan struct{}
+}
+
+func (c *confirming) Send(now time.Time, call wire.Call) {
+	if _, ok := call.To.(confirmation); ok {
+		c.begun()
+		<-c.until
+	}
+	c.Transport.Send(now, call)
+}
+
+// A node that has not confirmed its grant when the majority has, and when the lock
+// was renewed already, is not asked to any more: the lease would be the old one.
+func TestConfirmationIsNotSentBehindARenewal(t *testing.T) {
+	t.Parallel()
+	nodes := coretest.Redis(t, 3) // new ones have no counters, so every claim has to be confirmed
+	m := managerOn(t, nodes.URLs())
+	late, renewed := make(chan struct{}), make(chan struct{})
+	for _, n := range m.nodes[:2] {
+		n.wire = &confirming{n.wire, func() {}, late}
+	}
+	m.nodes[2].wire = &confirming{m.nodes[2].wire, func() { close(late) }, renewed}
+	l := hold(t, m, "k", WithTTL(time.Hour))
+	require.NoError(t, l.Renew(t.Context(), time.Minute))
+	close(renewed)
+	require.Eventually(t, func() bool { return len(l.Info().Nodes) == 3 }, patience, time.Millisecond)
+	require.Never(t, func() bool { return leaseOn(t, l, nodes.Node(2)) > time.Minute }, 50*time.Millisecond, 5*time.Millisecond)
+	require.NoError(t, l.Release(t.Context()))
 }
 
 // A shorter lease whose confirmation is lost is over, for its holder too, when it

@@ -39,7 +39,8 @@ type round struct {
 	pending  int         // asked and not answered. Guarded by mu
 	over     bool        // decided or given up: answers are late from here on. Guarded by mu
 	success  bool        // guarded by mu
-	lost     atomic.Bool // over without success, for those that hold a transport's mutex
+	ended    atomic.Bool // over, for those that hold a transport's mutex
+	lost     atomic.Bool // over without success, likewise
 	room     [5]vote
 
 	// What the nodes were asked on the word of. Written before a node is asked.
@@ -111,12 +112,6 @@ func (r *round) abandoned(node int) bool {
 	return r.lost.Load() || r.lease.gone.Load() || r.m.nodes[node].voids(r.ballots[node])
 }
 
-func (r *round) isOver() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.over
-}
-
 // Receive implements wire.Receiver.
 func (r *round) Receive(index int, reply wire.Reply) {
 	n := r.m.nodes[index]
@@ -178,15 +173,17 @@ func (r *round) confirm(n *node, reply wire.Reply) vote {
 	case reply.Int == 1:
 		return vote{answer: granted, token: r.lease.proposed}
 	}
-	if r.isOver() { // the token needs no vote of this node any more
-		return vote{answer: granted, token: r.lease.proposed}
-	}
 	n.send(time.Now(), wire.Call{
 		Req:  r.lease.request(r.lease.ttl, r.lease.proposed, ""),
-		Tail: n.tail(n.ballot.Load()), To: confirmation{r}, Abandoned: r.abandoned,
+		Tail: n.tail(n.ballot.Load()), To: confirmation{r}, Abandoned: r.needless,
 	})
 	return vote{answer: asked}
 }
+
+// needless: behind the end of the round the script could stand behind a renewal
+// too, whose shorter TTL it would take back; and the token needs no vote of this
+// node any more.
+func (r *round) needless(node int) bool { return r.ended.Load() || r.abandoned(node) }
 
 // mayHold reports whether the node may have our lock.
 func (v vote) mayHold() bool {
@@ -204,7 +201,10 @@ type confirmation struct{ *round }
 // Receive implements wire.Receiver.
 func (c confirmation) Receive(index int, reply wire.Reply) {
 	v := readVote(reply)
-	if v.answer == failed {
+	switch {
+	case errors.Is(reply.Err, wire.ErrAbandoned) && c.ended.Load():
+		v = vote{answer: granted, token: c.lease.proposed}
+	case v.answer == failed:
 		v.answer = unknown
 	}
 	c.take(c.m.nodes[index], v)
@@ -330,6 +330,7 @@ func (r *round) finish(success bool) {
 	r.mu.Lock()
 	r.over, r.success = true, success
 	r.lost.Store(!success)
+	r.ended.Store(true)
 	var clean []*node
 	for i, v := range r.votes {
 		switch {
