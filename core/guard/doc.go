@@ -28,10 +28,6 @@
 // holds no lock: whoever waited for it runs the handler beside it, and the context
 // of its own handler ends with the client alone.
 //
-// Middleware in front may set, add to and delete the fields of a response. What
-// it must not do is write into the slice of values that it finds in a header: the
-// hits of a second share it. Header.Set and Header.Add never do.
-//
 // Requests with Authorization or a Cookie, and responses with Set-Cookie, have
 // no part in it unless an option whose name begins with Dangerously says so. With
 // Authorization that is stricter than RFC 9111 §3.5: public, s-maxage and

@@ -10,45 +10,48 @@ import (
 	"github.com/market-intel-brain/dlm/core/guard/internal/rfc9111"
 )
 
-// fields are a header as it is put among what outer middleware has set. The
-// slices of values go to every client they are added for.
-type fields []field
+// fields are a header as it is put among what outer middleware has set. Every
+// client gets the values in a slice of its own: the text is shared, the slices,
+// which middleware may write into, are not.
+type fields struct {
+	list []field
+	text []string // the values of all of them
+}
 
 type field struct {
-	name   string
-	values []string
-	adds   bool // to what outer middleware has set
+	name     string
+	from, to int  // in text
+	adds     bool // to what outer middleware has set
 }
 
-// fieldsOf copies h: what is stored gets into nobody's hands. No append to one
-// of the copies reaches the next.
 func fieldsOf(h http.Header) fields {
-	lines := 0
-	for _, values := range h {
-		lines += len(values)
-	}
-	room, list := make([]string, 0, lines), make(fields, 0, len(h))
+	f := fields{list: make([]field, 0, len(h))}
 	for name, values := range h {
-		begin := len(room)
-		room = append(room, values...)
-		list = append(list, field{name, room[begin:len(room):len(room)], listField(name)})
+		from := len(f.text)
+		f.text = append(f.text, values...)
+		f.list = append(f.list, field{name, from, len(f.text), listField(name)})
 	}
-	return list
+	return f
 }
 
-func (f fields) addTo(outer http.Header) {
-	for i := range f {
-		field := &f[i]
+// addTo cuts the client's slices from room, which has the length of text and
+// belongs to nobody else. No append to one of them reaches the next.
+func (f *fields) addTo(outer http.Header, room []string) {
+	copy(room, f.text)
+	for i := range f.list {
+		field := &f.list[i]
+		values := room[field.from:field.to:field.to]
 		if field.adds && len(outer[field.name]) > 0 {
-			outer[field.name] = append(slices.Clip(outer[field.name]), field.values...)
-			continue
+			values = append(slices.Clip(outer[field.name]), values...)
 		}
-		outer[field.name] = field.values
+		outer[field.name] = values
 	}
 }
+
+// copyTo is addTo with room of its own.
+func (f *fields) copyTo(outer http.Header) { f.addTo(outer, make([]string, len(f.text))) }
 
 // moment is the header of the hits of one second, which differ in nothing.
-// Should middleware write into it all the same, the next second is right again.
 type moment struct {
 	age, ttl int64 // seconds
 	fields   fields
@@ -57,21 +60,19 @@ type moment struct {
 // setHeader puts the fields of the answer into h.
 func (g *Guard) setHeader(h http.Header, res *cache.Result[*response], fwd rfc9111.Fwd) {
 	g.outcomes.answered(res.State)
-	if res.State == cache.Fresh && !res.Waited {
-		g.hitFields(res).addTo(h)
-	} else {
-		g.answerFields(res, fwd).addTo(h)
-	}
+	f := g.answerFields(res, fwd)
+	f.copyTo(h)
 }
 
-func (g *Guard) hitFields(res *cache.Result[*response]) fields {
+// hitFields are the answerFields of a hit. Nothing in them changes any more.
+func (g *Guard) hitFields(res *cache.Result[*response]) *fields {
 	age, ttl := res.Value.ages(res.Age)
 	m := res.Value.moment.Load()
 	if m == nil || m.age != int64(age/time.Second) || m.ttl != int64(ttl/time.Second) {
 		m = &moment{int64(age / time.Second), int64(ttl / time.Second), g.answerFields(res, "")}
 		res.Value.moment.Store(m)
 	}
-	return m.fields
+	return &m.fields
 }
 
 // answerFields are the stored fields, how old the response is and where it comes from.

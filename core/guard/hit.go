@@ -11,10 +11,26 @@ import (
 // scratch is what a hit needs for the moment.
 type scratch struct {
 	place place
-	name  []byte // of the response
+	name  []byte   // of the response
+	slab  []string // for header values; none of it was ever given away
 }
 
 var scratches = sync.Pool{New: func() any { return &scratch{name: make([]byte, 0, 512)} }}
+
+// slabSize is how many values are allocated at once. What was given to a client
+// is never taken back, because nobody knows who still holds it: a slab goes when
+// the last of the responses that share it is gone.
+const slabSize = 768
+
+// cut returns room for n values that belongs to the caller from now on.
+func (s *scratch) cut(n int) []string {
+	if len(s.slab) < n {
+		s.slab = make([]string, max(n, slabSize))
+	}
+	room := s.slab[:n:n]
+	s.slab = s.slab[n:]
+	return room
+}
 
 // hit answers from this process' memory if that takes nothing more than
 // writing.
@@ -35,8 +51,10 @@ func (g *Guard) hitKey(w http.ResponseWriter, r *http.Request, key string) bool 
 		scratches.Put(s)
 		return false
 	}
+	g.outcomes.answered(res.State)
+	f := g.hitFields(&res)
+	f.addTo(w.Header(), s.cut(len(f.text)))
 	scratches.Put(s)
-	g.setHeader(w.Header(), &res, "")
 	g.sendShared(w, r, res.Value)
 	return true
 }

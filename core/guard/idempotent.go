@@ -161,7 +161,8 @@ func (g *Guard) once(w http.ResponseWriter, r *http.Request, name string, print 
 	case own != nil && own.live:
 		return handlerErr
 	}
-	fieldsOf(res.Value.header).addTo(w.Header())
+	replayed := fieldsOf(res.Value.header)
+	replayed.copyTo(w.Header())
 	if own == nil {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
