@@ -22,6 +22,15 @@ import (
 // a program that calls Get and Set itself, a generation that is not there yet
 // looks like one that was lost.
 //
+// Replication is asynchronous. A purge that a master confirmed and that the replica
+// promoted in its place had not received is lost: what it removed is served again,
+// for the rest of its time at most, unless it is purged again.
+//
+// On a Cluster the tags are on one master, and while that is down so is the whole
+// store. Keys of another master that is down are missing alone, provided that
+// cluster-require-full-coverage is "no"; but after three timeouts in a row, as of
+// several such keys at once, a Cache leaves the whole store alone for a second.
+//
 // On a Ring each shard keeps purge generations and tags of its own, and an entry
 // is on two shards: its own, and the one that its key moves to when that dies,
 // which answers for it at once. Entries take twice their memory so. Purges go to
