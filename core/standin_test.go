@@ -310,7 +310,7 @@ func (n *standIn) meet(id string) string {
 	if n.marker == "" {
 		n.marker = id
 	}
-	return fmt.Sprintf("*5\r\n%s:0\r\n:%d\r\n:0\r\n:-1\r\n", bulk(n.marker), time.Now().UnixMilli())
+	return fmt.Sprintf("*%d\r\n%s:0\r\n:%d\r\n:0\r\n:-1\r\n:0\r\n", meetItems, bulk(n.marker), time.Now().UnixMilli())
 }
 
 func (n *standIn) record(lock string) string {
