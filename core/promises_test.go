@@ -53,6 +53,18 @@ var promises = []struct {
 		[]func(*testing.T){TestForgetfulNodeDoesNotVote, TestQuarantineLastsForTheLongestLeaseInUse, TestQuarantineIsNotThatOfAShortSightedClient, TestRestartWithDataIsQuarantinedToo, TestUptimeOfPromotedReplicaIsNotTrusted},
 	},
 	{
+		"Clients count from when they met the node, by their own clocks.",
+		[]func(*testing.T){TestServerClockEndsNoQuarantine, TestQuarantineIsServedInTurns, TestQuarantineIsNotBegunTwice},
+	},
+	{
+		"How long that lease is, so many other nodes must tell that one of them knows: 2 of 3 beside it where there are 4, else a majority of all.",
+		[]func(*testing.T){TestQuarantineWaitsForThoseWhoKnowTheLongestLease, TestQuarantineIsNotThatOfAShortSightedClient},
+	},
+	{
+		"So a node that has lost data has no vote either while as many others are silent as a minority is.",
+		[]func(*testing.T){TestQuarantineWaitsForThoseWhoKnowTheLongestLease, TestQuarantineIsOverForThoseWhoCannotAsk},
+	},
+	{
 		"A deployment that is new as a whole starts at once.",
 		[]func(*testing.T){TestNewDeploymentStartsAtOnce, TestMinorityWithoutMarkersDoesNotStart, TestProcessesFindANewDeploymentTogether},
 	},
