@@ -95,12 +95,14 @@ func TestQuarantineLastsForTheLongestLeaseInUse(t *testing.T) {
 
 	require.NoError(t, nodes.Node(0).FlushAll())
 	newcomer := managerOn(t, nodes.URLs(), withTTL(50*time.Millisecond))
-	for _, m := range []*Manager{short, newcomer} {
-		take(t, m, "unrelated", nodes.Node(1))
-		_, err := m.TryAcquire(t.Context(), "unrelated") // node 0 is needed for it
+	// Each has a key of its own: what the one takes back from node 2 after its
+	// refusal would still be held when the other comes, and no quorum be missed.
+	for key, m := range map[string]*Manager{"short": short, "newcomer": newcomer} {
+		take(t, m, key, nodes.Node(1))
+		_, err := m.TryAcquire(t.Context(), key) // node 0 is needed for it
 		require.ErrorIs(t, err, ErrNoQuorum)
 		require.Eventually(t, func() bool {
-			_, err := m.TryAcquire(t.Context(), "unrelated")
+			_, err := m.TryAcquire(t.Context(), key)
 			return err != nil && strings.Contains(err.Error(), "in quarantine for another 1h59m")
 		}, patience, time.Millisecond)
 	}
