@@ -180,10 +180,11 @@ func (m *Manager) whyNot(g *gate, w *waiter, reason error) error {
 // already, so the first thing to do is wait.
 func (m *Manager) stand(ctx context.Context, g *gate, w *waiter, queued bool) (*Lock, error) {
 	o, again := outcome{contention: true}, queued
+	unqueued := 0 // rounds on end that left this process off Redis' queue
 	for rounds := 0; ; rounds++ {
 		before := o
 		if queued {
-			woken, err := m.pause(ctx, g, w, o)
+			woken, err := m.pause(ctx, g, w, o, unqueued)
 			if err != nil {
 				m.stepDown(g)
 				return nil, err
@@ -208,6 +209,9 @@ func (m *Manager) stand(ctx context.Context, g *gate, w *waiter, queued bool) (*
 		// queue, and finds out whether the lock was released in between.
 		subscribed := o.contention && m.listen(ctx, g, w.end)
 		queued, again = !subscribed, subscribed
+		if unqueued++; !o.unqueued {
+			unqueued = 0
+		}
 	}
 }
 
@@ -281,7 +285,9 @@ func (m *Manager) attempt(ctx context.Context, g *gate, w *waiter, again bool) (
 	r.ask(ctx, nil, home, register)
 	if !r.won() {
 		r.finish(false)
-		return nil, r.conclude()
+		o := r.conclude()
+		o.unqueued = r.said(home).answer == granted
+		return nil, o
 	}
 	if err := ctx.Err(); err != nil {
 		r.finish(false)
@@ -306,10 +312,20 @@ func (r *round) won() bool {
 	return decide(len(r.votes), r.yes, r.no) == won
 }
 
-// pause waits to be woken, and reports whether it was; the end of the holder's
-// lease and a jittered poll are the net below, for wake-ups that were lost.
-func (m *Manager) pause(ctx context.Context, g *gate, w *waiter, o outcome) (woken bool, err error) {
+// unqueuedDelay is how soon a process that the home node granted the lock, and the
+// others refused, asks again: the release that woke it may not have reached them yet,
+// and nobody will wake it until home has refused, and queued, it. It doubles with
+// every such round, for a holder whose lock is not on the home node.
+const unqueuedDelay = time.Millisecond
+
+// pause waits to be woken, and reports whether it was, or whether home is free as far
+// as is known; the end of the holder's lease and a jittered poll are the net below,
+// for wake-ups that were lost.
+func (m *Manager) pause(ctx context.Context, g *gate, w *waiter, o outcome, unqueued int) (woken bool, err error) {
 	d := w.set.retryDelay/2 + rand.N(w.set.retryDelay/2+1)
+	if unqueued > 0 {
+		d = min(d, unqueuedDelay<<min(unqueued-1, 20)/2+rand.N(unqueuedDelay<<min(unqueued-1, 20)))
+	}
 	if o.contention && o.left > 0 {
 		d = min(d, o.left+rand.N(5*time.Millisecond))
 	}
@@ -319,6 +335,7 @@ func (m *Manager) pause(ctx context.Context, g *gate, w *waiter, o outcome) (wok
 	case <-g.wake:
 		woken = true
 	case <-timer.C:
+		woken = unqueued > 0
 	case <-ctx.Done():
 		return false, atDeadline(outcome{contention: o.contention, err: o.err}, causes{context.Cause(ctx), ctx.Err()})
 	case <-m.closing:

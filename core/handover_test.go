@@ -233,6 +233,44 @@ func TestReleaseWakesOtherProcesses(t *testing.T) {
 	}
 }
 
+// The release that wakes a process has reached the home node of the key and not yet
+// the others, which refuse. Home has granted, so it has no place in the queue any
+// more, and nobody wakes it a second time.
+func TestWokenBeforeTheReleaseIsEverywhere(t *testing.T) {
+	t.Parallel()
+	nodes := coretest.Redis(t, 3)
+	proxies := coretest.ProxiesTo(t, nodes.URLs())
+	patient := func(c *Config) { c.RetryDelay, c.TTL, c.Wait = time.Hour, time.Hour, time.Hour }
+	holder, waiter := managerOn(t, proxyURLs(proxies), patient), managerOn(t, nodes.URLs(), patient)
+	l := hold(t, holder, "k")
+	requireHolders(t, l, nodes.All()...)
+	waiting := acquireSoon(t, waiter, "k")
+	awaitRegistered(t, waiter, "k", 1, nodes.All()...)
+	home := waiter.home(waiter.namesOf("k")).index
+	var asked []func() bool
+	for i, p := range proxies {
+		if i != home {
+			p.Hold()
+			before := waiter.Stats().Nodes[i].Commands
+			asked = append(asked, func() bool { return waiter.Stats().Nodes[i].Commands > before })
+		}
+	}
+	released := make(chan error, 1)
+	go func() { released <- l.Release(t.Context()) }()
+	require.Eventually(t, func() bool { return asked[0]() && asked[1]() }, patience, time.Millisecond)
+	for _, p := range proxies {
+		require.NoError(t, p.Resume())
+	}
+	require.NoError(t, <-released)
+	select {
+	case g := <-waiting:
+		require.NoError(t, g.err)
+		require.NoError(t, g.lock.Release(t.Context()))
+	case <-time.After(patience):
+		t.Fatal("waits for a lock that nobody holds")
+	}
+}
+
 // A process that was woken and does not want the lock any more wakes the next.
 func TestWakeUpIsPassedOn(t *testing.T) {
 	t.Parallel()

@@ -12,6 +12,7 @@ type outcome struct {
 	cut        bool          // ended by its caller before any node had said no
 	early      bool          // ended by its caller before the nodes had decided: says nothing to anybody else
 	left       time.Duration // of the holder's lease
+	unqueued   bool          // the home node granted, and with that took this process off its queue
 	err        error         // for a round that was not won
 }
 
