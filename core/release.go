@@ -32,15 +32,26 @@ func (l *Lock) releaseBy(ctx context.Context) error {
 
 func (m *Manager) release(ctx context.Context, l *Lock) error {
 	now := time.Now()
-	expired := l.expired(now)
-	l.cancel(nil)
-	if !expired && m.handOver(l, now) {
-		m.released(l, now, nil)
-		return nil
+	handed, expired := m.letGo(l, now)
+	var err error
+	if !handed {
+		err = m.giveBack(ctx, l, now, expired)
 	}
-	err := m.giveBack(ctx, l, now, expired)
 	m.released(l, now, err)
 	return err
+}
+
+// letGo ends the lock's turn: the lease is handed to the next in line, or ends
+// here and has to be given back in Redis.
+func (m *Manager) letGo(l *Lock, now time.Time) (handed, expired bool) {
+	expired = l.expired(now)
+	l.cancel(nil)
+	if !expired && m.handOver(l, now) {
+		return true, false
+	}
+	l.lease.end(false)
+	m.keeper.forget(l.lease)
+	return false, expired
 }
 
 // expired reports whether the lease was lost, or is over at now, in the lock's
@@ -54,34 +65,26 @@ func (l *Lock) expired(now time.Time) bool {
 	return l.lost
 }
 
-// giveBack ends the lease in Redis.
+// giveBack tells Redis of the end of a lease, and what became of it.
 func (m *Manager) giveBack(ctx context.Context, l *Lock, now time.Time, expired bool) error {
-	s := l.lease
-	s.end(false)
-	m.keeper.forget(s)
 	requeue := ""
 	if !expired {
 		requeue = m.requeueName(l.gate)
 	}
-	r := m.sendReleases(s, now, requeue)
+	r := m.sendReleases(l.lease, now, requeue)
 	r.wait(ctx, m)
 	m.vacate(l.gate, l, r.queued())
-	return r.verdict(m, s, expired)
+	return r.verdict(m, l.lease, expired)
 }
 
 // decline gives a lock back that came to a caller who has left: to the next in
 // line, or in Redis, where nobody waits for the answers.
 func (m *Manager) decline(l *Lock) {
 	now := time.Now()
-	expired := l.expired(now)
-	l.cancel(nil)
-	if !expired && m.handOver(l, now) {
+	if handed, _ := m.letGo(l, now); handed {
 		return
 	}
-	s := l.lease
-	s.end(false)
-	m.keeper.forget(s)
-	m.sendReleases(s, now, "").leave()
+	m.sendReleases(l.lease, now, "").leave()
 	m.vacate(l.gate, l, false)
 }
 
