@@ -43,6 +43,44 @@ func TestClusterNodeReturnsToItsPlace(t *testing.T) {
 	require.ErrorIs(t, cluster.Client().Get(t.Context(), "k").Err(), redis.Nil, "in its place, and empty")
 }
 
+func TestClusterReplicaTakesItsMastersPlace(t *testing.T) {
+	cluster := coretest.Cluster(t, 3, coretest.WithReplicas(1), coretest.WithPassword("secret"))
+	require.Equal(t, 6, cluster.Len())
+	master, replica := cluster.Node(1), cluster.Replica(1)
+	key := keyOn(t, cluster, master)
+	write := func(value string) error { return cluster.Client().Set(t.Context(), key, value, 0).Err() }
+	require.NoError(t, write("old"))
+	require.Eventually(t, func() bool {
+		keys, err := replica.Keys(key)
+		return err == nil && len(keys) == 1
+	}, 20*time.Second, 10*time.Millisecond)
+
+	require.NoError(t, master.Kill())
+	require.NoError(t, cluster.Promote(within(t, time.Minute), replica))
+	require.Equal(t, "old", replica.Client().Get(t.Context(), key).Val())
+	require.Eventually(t, func() bool { return write("new") == nil }, time.Minute, 10*time.Millisecond, "clients follow")
+	require.Equal(t, "new", replica.Client().Get(t.Context(), key).Val())
+	require.NoError(t, master.Restart())
+	require.NoError(t, cluster.Settled(within(t, time.Minute)))
+	role, err := master.Client().Do(t.Context(), "ROLE").Slice()
+	require.NoError(t, err)
+	require.Equal(t, "slave", role[0])
+}
+
+// keyOn is a key whose slot a node has.
+func keyOn(t *testing.T, cluster *coretest.ClusterNodes, n *coretest.Node) string {
+	for i := range 1000 {
+		key := fmt.Sprint("k", i)
+		owner, err := cluster.Client().MasterForKey(t.Context(), key)
+		require.NoError(t, err)
+		if owner.Options().Addr == n.Addr() {
+			return key
+		}
+	}
+	require.Fail(t, "no key")
+	return ""
+}
+
 func TestClusterSpeaksTLS(t *testing.T) {
 	cluster := coretest.Cluster(t, 3, coretest.WithTLS())
 	client := redis.NewClusterClient(cluster.Options())

@@ -9,6 +9,7 @@ type settings struct {
 	persistent bool
 	tls        bool
 	cluster    bool
+	replicas   int      // of each master of a cluster
 	sentinel   *watched // what to watch, for nodes that are sentinels
 }
 
@@ -36,6 +37,12 @@ func WithPersistence() Option {
 // WithPassword demands password from every client; the nodes' URLs carry it.
 func WithPassword(password string) Option {
 	return func(s *settings) { s.password = password }
+}
+
+// WithReplicas gives each master of a [Cluster] that many replicas. Other
+// deployments take no notice.
+func WithReplicas(n int) Option {
+	return func(s *settings) { s.replicas = n }
 }
 
 // WithTLS has the servers speak TLS and nothing else on their ports, with a
