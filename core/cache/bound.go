@@ -8,31 +8,73 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
 // boundStore holds a Store to its time, also one whose client does not watch
-// contexts, and leaves a store that keeps failing to answer alone for a while.
+// contexts, and leaves a store that keeps failing to answer alone for a while; of a
+// store on several servers, the server.
 type boundStore struct {
 	store   Store
 	timeout time.Duration
 	logger  *slog.Logger
 	pending chan struct{} // one per operation under way, also given-up ones
-	silent  atomic.Int32  // operations given up in a row
-	retryAt atomic.Int64  // while silent: when the next one may try
+	silence silence
 }
 
-const (
-	maxPending   = 256
-	maxSilent    = 3           // operations given up before the store is left alone
-	silencePause = time.Second // and for how long
-)
+const maxPending = 256
 
 func newBoundStore(s Store, timeout time.Duration, logger *slog.Logger) *boundStore {
 	return &boundStore{store: s, timeout: timeout, logger: logger, pending: make(chan struct{}, maxPending)}
+}
+
+// divided is a Store on several servers, which fail one by one.
+type divided interface {
+	// serverFor names the server that a key is on, without asking any.
+	serverFor(key string) string
+	// reroute has the client find out, by and by, which servers there are.
+	reroute()
+}
+
+// lost is called where a server does not answer: another may have taken its place.
+func (b *boundStore) lost() {
+	if d, ok := b.store.(divided); ok {
+		d.reroute()
+	}
+}
+
+// What concerns several servers, or one that no key tells, fares for itself: whose
+// fault it is when it times out is not known.
+const (
+	severalServers = "several"
+	tagServers     = "tags"
+	newsServers    = "news"
+)
+
+// apart is what of a divided store, and the store itself otherwise.
+func (b *boundStore) apart(what string) (server string) {
+	if _, ok := b.store.(divided); ok {
+		return what
+	}
+	return ""
+}
+
+// serverOf is where all of the keys are.
+func (b *boundStore) serverOf(keys ...string) (server string) {
+	d, ok := b.store.(divided)
+	if !ok {
+		return ""
+	}
+	for i, key := range keys {
+		at := d.serverFor(key)
+		if i > 0 && at != server {
+			return severalServers
+		}
+		server = at
+	}
+	return server
 }
 
 // rechecker is a Store with a Get of fewer commands for those who contend.
@@ -72,7 +114,7 @@ func (b *boundStore) recheck(ctx context.Context, key string) (Item, error) {
 
 func (b *boundStore) getBy(ctx context.Context, key string, get func(context.Context, string) (Item, error)) (Item, error) {
 	var got Item // written by an operation that may outlive this call
-	err := b.do(ctx, func(ctx context.Context) error {
+	err := b.do(ctx, b.serverOf(key), func(ctx context.Context) error {
 		var err error
 		got, err = get(ctx, key)
 		return err
@@ -84,13 +126,21 @@ func (b *boundStore) getBy(ctx context.Context, key string, get func(context.Con
 }
 
 func (b *boundStore) set(ctx context.Context, key string, it Item) error {
-	return b.do(ctx, func(ctx context.Context) error { return b.store.Set(ctx, key, it) })
+	return b.do(ctx, b.serverOf(key), func(ctx context.Context) error { return b.store.Set(ctx, key, it) })
+}
+
+func (b *boundStore) delete(ctx context.Context, keys ...string) error {
+	return b.do(ctx, b.serverOf(keys...), func(ctx context.Context) error { return b.store.Delete(ctx, keys...) })
+}
+
+func (b *boundStore) deleteTags(ctx context.Context, tags ...string) error {
+	return b.do(ctx, b.apart(tagServers), func(ctx context.Context) error { return b.store.DeleteTags(ctx, tags...) })
 }
 
 // do runs op for at most the timeout. Its errors are ErrStore, save ErrFenced
 // and the end of the caller's own context.
-func (b *boundStore) do(ctx context.Context, op func(context.Context) error) error {
-	if b.silent.Load() >= maxSilent && !b.probe() {
+func (b *boundStore) do(ctx context.Context, server string, op func(context.Context) error) error {
+	if b.silence.keptBy(server) {
 		return fmt.Errorf("%w: left alone after %d timeouts", ErrStore, maxSilent)
 	}
 	bounded, cancel := context.WithTimeout(ctx, b.timeout)
@@ -98,15 +148,15 @@ func (b *boundStore) do(ctx context.Context, op func(context.Context) error) err
 	select {
 	case b.pending <- struct{}{}:
 	case <-bounded.Done():
-		return b.gaveUp(ctx)
+		return b.gaveUp(ctx, server)
 	}
 	done := make(chan error, 1)
 	go b.attempt(bounded, op, done)
 	select {
 	case err := <-done:
-		return b.answered(ctx, err)
+		return b.answered(ctx, server, err)
 	case <-bounded.Done():
-		return b.gaveUp(ctx)
+		return b.gaveUp(ctx, server)
 	}
 }
 
@@ -124,21 +174,23 @@ func (b *boundStore) attempt(ctx context.Context, op func(context.Context) error
 		<-b.pending
 		done <- err
 	}()
-	err = insist(ctx, op)
+	err = b.insist(ctx, op)
 }
 
-// insistPause is how long a client such as a Ring gets to find the way around a
-// server that has died.
+// insistPause is how long a client of several servers gets to find the way around
+// one that has died.
 const insistPause = 20 * time.Millisecond
 
 // insist repeats an operation that met a broken or refused connection until ctx
-// is over: what is asked of a Ring belongs to another server a moment later.
-func insist(ctx context.Context, op func(context.Context) error) error {
+// is over: what is asked of a Ring, or of a Cluster with replicas, belongs to another
+// server a moment later.
+func (b *boundStore) insist(ctx context.Context, op func(context.Context) error) error {
 	for {
 		err := op(ctx)
 		if !broken(err) {
 			return err
 		}
+		b.lost()
 		select {
 		case <-ctx.Done():
 			return err
@@ -160,29 +212,22 @@ func refused(err error) bool {
 	return errors.Is(err, ErrFenced) || errors.As(err, &answer)
 }
 
-// probe lets one caller a pause through.
-func (b *boundStore) probe() bool {
-	at, due := now(), b.retryAt.Load()
-	return at >= due && b.retryAt.CompareAndSwap(due, at+int64(silencePause))
-}
-
-func (b *boundStore) answered(ctx context.Context, err error) error {
+func (b *boundStore) answered(ctx context.Context, server string, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return b.gaveUp(ctx)
+		return b.gaveUp(ctx, server)
 	}
-	b.silent.Store(0)
+	b.silence.answered(server)
 	if err == nil || errors.Is(err, ErrFenced) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrStore, err)
 }
 
-func (b *boundStore) gaveUp(ctx context.Context) error {
+func (b *boundStore) gaveUp(ctx context.Context, server string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if b.silent.Add(1) == maxSilent {
-		b.retryAt.Store(now() + int64(silencePause))
-	}
+	b.silence.timedOut(server)
+	b.lost()
 	return fmt.Errorf("%w: no answer within %v", ErrStore, b.timeout)
 }

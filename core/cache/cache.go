@@ -210,7 +210,7 @@ func (c *Cache[V]) Invalidate(ctx context.Context, keys ...string) error {
 		for i, key := range keys {
 			stored[i] = c.storeKey(key)
 		}
-		err = c.far.do(ctx, func(ctx context.Context) error { return c.far.store.Delete(ctx, stored...) })
+		err = c.far.delete(ctx, stored...)
 	}
 	for _, key := range keys {
 		c.dropLocal(key)
@@ -229,7 +229,7 @@ func (c *Cache[V]) InvalidateTag(ctx context.Context, tags ...string) error {
 	var err error
 	stored := c.storeTags(tags)
 	if c.far != nil && len(tags) > 0 {
-		err = c.far.do(ctx, func(ctx context.Context) error { return c.far.store.DeleteTags(ctx, stored...) })
+		err = c.far.deleteTags(ctx, stored...)
 	}
 	c.dropTagsLocal(stored)
 	c.counts.purges.Add(uint64(len(tags)))

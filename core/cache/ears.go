@@ -81,26 +81,45 @@ func (e *ears) unfollow(f *follower) {
 	}
 }
 
-// subscription opens a subscription, or fails while its server is down.
+// subscription is how to listen to a server, or to a deployment of several.
 type subscription struct {
+	// open subscribes, or fails while the server is down.
 	open func(context.Context) (*redis.PubSub, error)
 	// settle pays what the server owes.
 	settle func(context.Context) error
+	// publish sends a heartbeat. nil on a Cluster: its servers pass on to each other
+	// what is published on any.
+	publish func(ctx context.Context, text string) error
 }
+
+// pulseChannel is this store's own.
+func (r *Redis) pulseChannel() string { return r.channel + ":" + r.origin }
 
 func (r *Redis) subscriptions() map[string]subscription {
 	ring, ok := r.client.(*redis.Ring)
 	if !ok {
-		return map[string]subscription{"": {
-			open:   func(ctx context.Context) (*redis.PubSub, error) { return r.client.Subscribe(ctx, r.channel), nil },
-			settle: func(context.Context) error { return nil },
-		}}
+		return map[string]subscription{"": r.onlySubscription()}
 	}
 	subs := map[string]subscription{}
 	for name, addr := range ring.Options().Addrs {
 		subs[name] = r.shardSubscription(addr)
 	}
 	return subs
+}
+
+func (r *Redis) onlySubscription() subscription {
+	sub := subscription{
+		open: func(ctx context.Context) (*redis.PubSub, error) {
+			return r.client.Subscribe(ctx, r.channel, r.pulseChannel()), nil
+		},
+		settle: func(context.Context) error { return nil },
+	}
+	if (&place{client: r.client}).oneServer() {
+		sub.publish = func(ctx context.Context, text string) error {
+			return r.client.Publish(ctx, r.pulseChannel(), text).Err()
+		}
+	}
+	return sub
 }
 
 func (r *Redis) shardSubscription(addr string) subscription {
@@ -117,9 +136,16 @@ func (r *Redis) shardSubscription(addr string) subscription {
 			if err != nil {
 				return nil, err
 			}
-			return shard.Subscribe(ctx, r.channel), nil
+			return shard.Subscribe(ctx, r.channel, r.pulseChannel()), nil
 		},
 		settle: func(ctx context.Context) error { _, err := settled(ctx); return err },
+		publish: func(ctx context.Context, text string) error {
+			shard, err := r.shardAt(addr)
+			if err != nil {
+				return err
+			}
+			return shard.Publish(ctx, r.pulseChannel(), text).Err()
+		},
 	}
 }
 
@@ -131,6 +157,7 @@ func (e *ears) listen(ctx context.Context, shard string, sub subscription) {
 			backoff = firstBackoff
 		}
 		e.set(ctx, shard, false)
+		e.r.reroute()
 		select {
 		case <-ctx.Done():
 		case <-time.After(backoff/2 + rand.N(backoff)):
@@ -147,26 +174,35 @@ func (e *ears) session(ctx context.Context, shard string, sub subscription) (wor
 	}
 	defer func() { _ = ps.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = ps.Close() })()
-	asked := false
+	p := newPulse(sub)
 	for {
-		msg, err := ps.ReceiveTimeout(ctx, heartbeat)
-		if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() && worked && !asked {
-			asked = true
-			if sub.settle(ctx) != nil || ps.Ping(ctx) != nil {
-				return worked
-			}
-			continue
+		wait := heartbeat
+		if worked {
+			wait = p.wait()
 		}
-		if err != nil {
+		msg, err := ps.ReceiveTimeout(ctx, wait)
+		timeout := net.Error(nil)
+		switch {
+		case err == nil:
+			p.received()
+		case !worked || !errors.As(err, &timeout) || !timeout.Timeout():
 			return worked
 		}
-		asked = false
 		switch msg := msg.(type) {
 		case *redis.Subscription:
-			worked = true
-			e.set(ctx, shard, true)
+			if msg.Channel == e.r.channel {
+				worked = true
+				e.set(ctx, shard, true)
+			}
 		case *redis.Message:
-			e.hear(msg.Payload)
+			if msg.Channel != e.r.channel {
+				p.hears(msg.Payload)
+			} else {
+				e.hear(msg.Payload)
+			}
+		}
+		if worked && !p.alive(ctx, ps) {
+			return worked
 		}
 	}
 }

@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -35,6 +36,12 @@ func newSentinelRig(t *testing.T) *sentinelRig {
 
 // join is a process of its own.
 func (s *sentinelRig) join() *cache.Cache[string] {
+	c, _ := s.joinBy()
+	return c
+}
+
+// joinBy is join, with the client of its store.
+func (s *sentinelRig) joinBy() (*cache.Cache[string], *redis.Client) {
 	client := redis.NewFailoverClient(s.Options())
 	s.t.Cleanup(func() { _ = client.Close() })
 	c := open[string](s.t, cache.Config{
@@ -42,7 +49,7 @@ func (s *sentinelRig) join() *cache.Cache[string] {
 		Store: cache.NewTiered(cache.NewMemory(1<<20), cache.NewRedis(client)),
 	})
 	require.Eventually(s.t, func() bool { return c.Stats().Coherent }, patience, time.Millisecond)
-	return c
+	return c, client
 }
 
 // mayFailOver lets the sentinels elect a master, or keeps them from it.
@@ -57,13 +64,17 @@ func (s *sentinelRig) mayFailOver(may bool) {
 }
 
 // replicated returns when the replica has all that its master has.
-func (s *sentinelRig) replicated() {
-	conn := s.Node(0).Client().Conn()
+func (s *sentinelRig) replicated() { replicatedTo(s.t, s.Node(0), 1) }
+
+// replicatedTo returns when so many replicas have all that a master has, which may
+// be that of a Cluster's tags.
+func replicatedTo(t *testing.T, master *coretest.Node, replicas int) {
+	conn := master.Client().Conn()
 	defer conn.Close()
-	require.NoError(s.t, conn.Set(s.t.Context(), "marker", 1, 0).Err()) // WAIT is about its own connection's writes
-	behind, err := conn.Wait(s.t.Context(), 1, patience/4).Result()
-	require.NoError(s.t, err)
-	require.EqualValues(s.t, 1, behind)
+	require.NoError(t, conn.Set(t.Context(), "{tags}marker", 1, 0).Err()) // WAIT is about its own connection's writes
+	behind, err := conn.Wait(t.Context(), replicas, patience/4).Result()
+	require.NoError(t, err)
+	require.EqualValues(t, replicas, behind)
 }
 
 // failOver is what the sentinels do about a master that is down.
@@ -75,7 +86,7 @@ func (s *sentinelRig) failOver() {
 }
 
 // stored fills keys.
-func stored(t *testing.T, c *cache.Cache[string], v string, keys ...string) {
+func stored[V any](t *testing.T, c *cache.Cache[V], v V, keys ...string) {
 	t.Helper()
 	for _, key := range keys {
 		require.Eventually(t, func() bool {
@@ -86,22 +97,22 @@ func stored(t *testing.T, c *cache.Cache[string], v string, keys ...string) {
 }
 
 // purged repeats a purge until it is confirmed.
-func purged(t *testing.T, c *cache.Cache[string], keys ...string) {
+func purged[V any](t *testing.T, c *cache.Cache[V], keys ...string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return c.Invalidate(t.Context(), keys...) == nil }, patience, time.Millisecond)
 }
 
 // openFetch is a lookup that has begun to fetch, and ends when told.
-type openFetch struct {
+type openFetch[V any] struct {
 	end    func()
-	result chan cache.Result[string]
+	result chan cache.Result[V]
 }
 
-func beginFetch(t *testing.T, c *cache.Cache[string], key string) openFetch {
+func beginFetch[V any](t *testing.T, c *cache.Cache[V], key string, v V) openFetch[V] {
 	began, end := make(chan struct{}), make(chan struct{})
-	f := openFetch{func() { close(end) }, make(chan cache.Result[string], 1)}
+	f := openFetch[V]{func() { close(end) }, make(chan cache.Result[V], 1)}
 	go func() {
-		r, err := c.Lookup(t.Context(), key, func(context.Context) (string, error) { close(began); <-end; return "old", nil })
+		r, err := c.Lookup(t.Context(), key, func(context.Context) (V, error) { close(began); <-end; return v, nil })
 		assert.NoError(t, err)
 		f.result <- r
 	}()
@@ -118,7 +129,7 @@ func TestSentinelFailover(t *testing.T) {
 			here, there := s.join(), s.join()
 			stored(t, here, "old", "kept", "purged before", "purged meanwhile")
 			purged(t, there, "purged before")
-			kept, lost := beginFetch(t, here, "fetched"), beginFetch(t, here, "purged while fetched")
+			kept, lost := beginFetch(t, here, "fetched", "old"), beginFetch(t, here, "purged while fetched", "old")
 			s.replicated()
 
 			s.mayFailOver(false)
@@ -153,6 +164,40 @@ func TestSentinelFailover(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPlannedFailoverLeavesNobodyDeaf: the master is replaced while it is up, and
+// goes on as one until the sentinels tell it. It answers its subscribers, who hear
+// nothing more; nothing that is purged on the new one stays in their memory.
+func TestPlannedFailoverLeavesNobodyDeaf(t *testing.T) {
+	s := newSentinelRig(t)
+	here, _ := s.joinBy()
+	there, client := s.joinBy()
+	stored(t, here, "old", "first", "second")
+	s.replicated()
+	require.NoError(t, s.Node(0).ACL("default", "-slaveof", "-replicaof")) // nobody tells it
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	require.NoError(t, s.Failover(ctx))
+	require.Eventually(t, func() bool {
+		port, err := client.ConfigGet(t.Context(), "port").Result()
+		return err == nil && port["port"] == fmt.Sprint(s.replica.Port())
+	}, patience, time.Millisecond, "there has followed")
+	purged(t, there, "first")
+	gone := func(key string) {
+		require.Eventually(t, func() bool { _, ok := here.Hit(key); return !ok }, patience, time.Millisecond)
+		_, ok := here.Peek(t.Context(), key)
+		assert.False(t, ok, key)
+	}
+	gone("first")
+	require.Eventually(t, func() bool { return here.Stats().Coherent && there.Stats().Coherent }, patience, time.Millisecond)
+	stored(t, here, "new", "first")
+	purged(t, there, "first", "second")
+	gone("first")
+	gone("second")
+	role, err := s.Node(0).Client().Do(t.Context(), "ROLE").Slice()
+	require.NoError(t, err)
+	assert.Equal(t, "master", role[0], "all the time it took itself for the master")
 }
 
 // withoutMaster is what two caches do while their store has none.

@@ -31,7 +31,7 @@ func (c *Cache[V]) follow(far Store) {
 		return
 	}
 	c.news.announce = func(ctx context.Context, lock string) error {
-		return c.far.do(ctx, func(ctx context.Context) error { return a.announce(ctx, lock) })
+		return c.far.do(ctx, c.far.apart(newsServers), func(ctx context.Context) error { return a.announce(ctx, lock) })
 	}
 	c.news.stop = a.follow(
 		func(ch change) { c.hear(ch, a.id()) },

@@ -28,8 +28,7 @@ import (
 //
 // On a Cluster the tags are on one master, and while that is down so is the whole
 // store. Keys of another master that is down are missing alone, provided that
-// cluster-require-full-coverage is "no"; but after three timeouts in a row, as of
-// several such keys at once, a Cache leaves the whole store alone for a second.
+// cluster-require-full-coverage is "no".
 //
 // On a Ring each shard keeps purge generations and tags of its own, and an entry
 // is on two shards: its own, and the one that its key moves to when that dies,

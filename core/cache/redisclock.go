@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // clocks are what the clocks of servers show, as this process has last heard: a set
@@ -51,14 +49,4 @@ func (p *place) windowOf(ctx context.Context, server string) (from, until string
 	}
 	f, u := p.r.clocks.window(server, time.Until(end))
 	return strconv.FormatInt(f, 10), strconv.FormatInt(u, 10)
-}
-
-// serverOf names the server that runs the scripts of a key.
-func (p *place) serverOf(ctx context.Context, entry string) string {
-	if cluster, ok := p.client.(*redis.ClusterClient); ok {
-		if master, err := cluster.MasterForKey(ctx, entry); err == nil {
-			return master.Options().Addr
-		}
-	}
-	return p.name
 }

@@ -7,13 +7,13 @@ import "context"
 // A [Cache] keeps decoded values in the Memory. Over a [Redis] the Memory is
 // coherent: fills and purges of every process are announced by Pub/Sub. A purge
 // holds in the purging process when it returns and in the others one message
-// later. A process that loses the connection notices within 2 seconds and from
-// then on serves from memory only what it read less than a second ago, so 3
-// seconds is the longest a lost message can leave a purged value in use while
-// the Store can be reached; while it cannot, values are served from memory for
-// as long as their Policy allows, unless [Config.OnStoreFailure] is FailClosed.
-// Over any other Store there are no announcements, and what is in memory is
-// used for one second.
+// later. A process that loses the connection, or is left with one to a server that
+// is not the master any more, notices within 2 seconds and from then on serves from
+// memory only what it read less than a second ago, so 3 seconds is the longest a
+// lost message can leave a purged value in use while the Store can be reached;
+// while it cannot, values are served from memory for as long as their Policy
+// allows, unless [Config.OnStoreFailure] is FailClosed. Over any other Store there
+// are no announcements, and what is in memory is used for one second.
 //
 // Used as a plain Store, a Tiered is its far tier.
 type Tiered struct {

@@ -1,0 +1,128 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// dividedStore has a key on the server that its first letter names, and those do
+// not answer whose names are in silent.
+type dividedStore struct {
+	Store
+
+	mu     sync.Mutex
+	silent map[string]bool // guarded by mu
+	asked  map[string]int  // guarded by mu
+}
+
+func (s *dividedStore) serverFor(key string) string { return key[:1] }
+func (s *dividedStore) reroute()                    {}
+
+func (s *dividedStore) reach(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		s.mu.Lock()
+		s.asked[key[:1]]++
+		silent := s.silent[key[:1]]
+		s.mu.Unlock()
+		if silent {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (s *dividedStore) Get(ctx context.Context, key string) (Item, error) {
+	return Item{}, s.reach(ctx, key)
+}
+func (s *dividedStore) Delete(ctx context.Context, keys ...string) error {
+	return s.reach(ctx, keys...)
+}
+
+func (s *dividedStore) attempts(server string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked[server]
+}
+
+func (s *dividedStore) recover(server string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.silent, server)
+}
+
+// A server that does not answer is left alone, and no other for its sake.
+func TestOneServersSilenceIsItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &dividedStore{silent: map[string]bool{"a": true}, asked: map[string]int{}}
+		b := newBoundStore(s, time.Second/10, slog.New(slog.DiscardHandler))
+		get := func(key string) error { _, err := b.get(t.Context(), key); return err }
+		leftAlone := func(err error) bool { return err != nil && strings.Contains(err.Error(), "left alone") }
+		for i := range maxSilent {
+			if err := get(fmt.Sprint("a", i)); !errors.Is(err, ErrStore) || leftAlone(err) {
+				t.Fatal(err)
+			}
+			if err := get("b"); err != nil {
+				t.Fatal("an answer between two timeouts of another server:", err)
+			}
+		}
+		begun := time.Now()
+		for range 100 {
+			if err := get("a"); !leftAlone(err) {
+				t.Fatal(err)
+			}
+			if err := get("b"); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.delete(t.Context(), "b1", "b2"); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.delete(t.Context(), "a1"); !leftAlone(err) {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(begun); took != 0 {
+			t.Error("waited for", took)
+		}
+		for i := range maxSilent {
+			if err := b.delete(t.Context(), "a1", "b1"); leftAlone(err) {
+				t.Fatal("what concerns several servers counts for itself:", i, err)
+			}
+		}
+		if err := b.delete(t.Context(), "b1", "a1"); !leftAlone(err) {
+			t.Fatal(err)
+		}
+		before := s.attempts("a")
+		time.Sleep(silencePause)
+		for range 10 {
+			_ = get("a")
+		}
+		if n := s.attempts("a") - before; n != 1 {
+			t.Errorf("%d attempts in a pause", n)
+		}
+		s.recover("a")
+		time.Sleep(silencePause)
+		for range 10 {
+			if err := get("a"); err != nil {
+				t.Fatal("it answers again:", err)
+			}
+		}
+	})
+}
+
+func TestSilentServersAreBounded(t *testing.T) {
+	var s silence
+	for i := range 3 * maxStreaks {
+		s.timedOut(fmt.Sprint(i))
+	}
+	if len(s.streaks) > maxStreaks {
+		t.Errorf("%d servers are remembered", len(s.streaks))
+	}
+}
