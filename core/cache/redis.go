@@ -26,9 +26,9 @@ import (
 // promoted in its place had not received is lost: what it removed is served again,
 // for the rest of its time at most, unless it is purged again.
 //
-// On a Cluster the tags are on one master, and while that is down so is the whole
-// store. Keys of another master that is down are missing alone, provided that
-// cluster-require-full-coverage is "no".
+// On a Cluster keys of a master that is down are missing alone, provided that
+// cluster-require-full-coverage is "no". The tags are on one master, and while that
+// is down so is everything with tags.
 //
 // On a Ring each shard keeps purge generations and tags of its own, and an entry
 // is on two shards: its own, and the one that its key moves to when that dies,
@@ -50,6 +50,7 @@ type Redis struct {
 	ears    ears
 	debts   debts // of the shards of a Ring
 	clocks  clocks
+	epochs  epochs // of a Cluster
 }
 
 // RedisOption changes what NewRedis does by default.
@@ -71,6 +72,7 @@ func NewRedis(client redis.UniversalClient, opts ...RedisOption) *Redis {
 		panic("dlm/cache: NewRedis: nil client")
 	}
 	r := &Redis{client: client, base: "dlm" + redisLayout, origin: rand.Text()}
+	r.epochs.asking = make(chan struct{}, maxPending)
 	for _, opt := range opts {
 		opt(r)
 	}

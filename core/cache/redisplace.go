@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
@@ -39,7 +38,11 @@ func (p *place) find(ctx context.Context, key string) (replica, error) {
 	if err != nil {
 		return replica{}, err
 	}
-	return replicaOf(raw, mark, left), nil
+	x := replicaOf(raw, mark, left)
+	if x.mark.epoch == 0 && len(x.frame.tags) > 0 {
+		x.mark.epoch, err = p.epochOf(ctx)
+	}
+	return x, err
 }
 
 func replicaOf(raw string, mark redisMark, left time.Duration) replica {
@@ -94,33 +97,25 @@ const gone = -2 * time.Nanosecond
 // ten times as long.
 func (p *place) read(ctx context.Context, key string) (raw string, mark redisMark, left time.Duration, err error) {
 	entry, genKey := p.r.namesOf(key)
+	if !p.oneServer() {
+		return p.readApart(ctx, entry, genKey)
+	}
 	_, epochKey := p.r.tagNames()
-	keys := []string{entry, genKey, epochKey}
 	var (
 		values *redis.SliceCmd
-		apart  *redis.StringCmd
 		ttl    *redis.DurationCmd
 	)
 	_, err = p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		ttl = pipe.PTTL(ctx, entry)
-		if p.oneServer() {
-			values = pipe.MGet(ctx, keys...)
-		} else {
-			values, apart = pipe.MGet(ctx, keys[:2]...), pipe.Get(ctx, epochKey)
-		}
+		ttl, values = pipe.PTTL(ctx, entry), pipe.MGet(ctx, entry, genKey, epochKey)
 		return nil
 	})
-	// The error of a pipeline is its first one, which may hide another node's.
-	if err = realErrors(err, values, apart, ttl); err != nil {
+	if err != nil {
 		return "", redisMark{}, 0, err
 	}
 	got := append(values.Val(), nil, nil, nil)
 	raw, _ = got[0].(string)
 	gen, _ := got[1].(string)
 	epoch, _ := got[2].(string)
-	if apart != nil {
-		epoch = apart.Val()
-	}
 	mark, err = p.markOf(ctx, gen, epoch)
 	return raw, mark, ttl.Val(), err
 }
@@ -136,20 +131,6 @@ func (p *place) markOf(ctx context.Context, gen, epoch string) (redisMark, error
 	var err error
 	m.epoch, err = p.firstEpoch(ctx)
 	return m, err
-}
-
-// realErrors leaves out that a key is not there.
-func realErrors(err error, values *redis.SliceCmd, apart *redis.StringCmd, ttl *redis.DurationCmd) error {
-	errs := []error{err, values.Err(), ttl.Err()}
-	if apart != nil {
-		errs = append(errs, apart.Err())
-	}
-	for _, err := range errs {
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return err
-		}
-	}
-	return nil
 }
 
 // standing is find without the entry's content. It is of a server, where all keys
@@ -224,6 +205,9 @@ type copied struct {
 
 // set stores an item unless the mark is out of date. An empty notice is not sent.
 func (p *place) set(ctx context.Context, key string, it Item, mark redisMark, of copied, notice []byte) (err error) {
+	if len(it.Tags) > 0 && mark.gen != unmarked && mark.epoch == 0 {
+		return errNoEpoch // when the fetch began: a tag may have been purged since
+	}
 	f := frame{frameStart{it.Fence, mark.epoch, of.fill}, it.Tags, of.peer, it.Value}
 	if len(f.tags) > 0 && mark.gen == unmarked {
 		if f.epoch, err = p.firstEpoch(ctx); err != nil {

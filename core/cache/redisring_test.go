@@ -31,7 +31,7 @@ func TestShardBringsNothingBack(t *testing.T) {
 			connect := func(timeout time.Duration) *cache.Redis {
 				return cache.NewRedis(ringClientWith(t, nodes, redis.RingOptions{ReadTimeout: timeout, MaxRetries: -1}))
 			}
-			purger, reader := connect(100*time.Millisecond), connect(patience)
+			purger, reader := connect(2*time.Second), connect(patience) // the shards that are up must not miss the purge
 			fill := func(key, value string, tags ...string) {
 				it, err := reader.Get(ctx, key)
 				require.NoError(t, err)
