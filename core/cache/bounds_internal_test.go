@@ -52,19 +52,26 @@ func TestMemoryWithoutNoticesIsBelievedForASecond(t *testing.T) {
 }
 
 func TestFailingKeysAreBounded(t *testing.T) {
-	c, err := New[int](Config{Fresh: time.Hour, RetryAfter: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range 2 * maxCooling {
-		c.cool(fmt.Sprint(i), errors.New("boom"))
-	}
-	if len(c.cooling) != maxCooling {
-		t.Errorf("%d keys are remembered as failing", len(c.cooling))
-	}
-	if err := c.Close(); err != nil {
-		t.Error(err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c, err := New[int](Config{Fresh: time.Hour, RetryAfter: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 2 * maxCooling {
+			c.cool(fmt.Sprint(i), errors.New("boom"))
+		}
+		if len(c.cooling) != maxCooling {
+			t.Errorf("%d keys are remembered as failing", len(c.cooling))
+		}
+		time.Sleep(time.Hour)
+		c.cool("later", errors.New("boom"))
+		if len(c.cooling) != 1 || c.coolingOff("later") == nil {
+			t.Errorf("%d keys are remembered when all but the last are over", len(c.cooling))
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestDebtsAreBounded(t *testing.T) {

@@ -27,6 +27,7 @@ type Cache[V any] struct {
 	closed  bool                  // guarded by mu
 	flights map[string]*flight[V] // guarded by mu; the ones that callers may join
 	cooling map[string]cooldown   // guarded by mu; keys whose refresh failed
+	swept   int64                 // guarded by mu; when those that are over were last forgotten
 }
 
 // New validates cfg and opens the Cache. It sends no command.
@@ -41,7 +42,7 @@ func New[V any](cfg Config) (*Cache[V], error) {
 	c := &Cache[V]{
 		cfg:     cfg,
 		slots:   make(chan struct{}, cfg.Background),
-		flights: map[string]*flight[V]{}, cooling: map[string]cooldown{},
+		flights: map[string]*flight[V]{}, cooling: map[string]cooldown{}, swept: now(),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.openStores()

@@ -1,6 +1,9 @@
 package cache
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // cooldown keeps a failed refresh from being repeated at every call.
 type cooldown struct {
@@ -12,17 +15,18 @@ type cooldown struct {
 // retried, which is what happens without a cooldown.
 const maxCooling = 10_000
 
+// sweepsPerCooldown is how often within RetryAfter a full table is searched for what is
+// over: not for every key that fails, since nobody gets on meanwhile.
+const sweepsPerCooldown = 8
+
 // cool leaves the key alone for RetryAfter.
 func (c *Cache[V]) cool(key string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at := now()
-	if len(c.cooling) >= maxCooling {
-		for k, cd := range c.cooling {
-			if cd.until <= at {
-				delete(c.cooling, k)
-			}
-		}
+	if len(c.cooling) >= maxCooling && at-c.swept >= int64(c.cfg.RetryAfter/sweepsPerCooldown) {
+		c.swept = at
+		maps.DeleteFunc(c.cooling, func(_ string, cd cooldown) bool { return cd.until <= at })
 	}
 	if len(c.cooling) < maxCooling {
 		c.cooling[key] = cooldown{at + int64(c.cfg.RetryAfter/time.Nanosecond), err}
