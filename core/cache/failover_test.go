@@ -17,8 +17,8 @@ import (
 const (
 	outageTimeout = 500 * time.Millisecond // of a store's operations
 	// outageCall is how long a call may take: two looks, and what a loaded machine
-	// adds. The client by itself would go on for longer.
-	outageCall = 2*outageTimeout + time.Second
+	// adds. The client by itself would go on for longer: 3 s, several times.
+	outageCall = 2*outageTimeout + 2*time.Second
 )
 
 // sentinelRig is caches whose store is watched by sentinels.
@@ -123,8 +123,10 @@ func beginFetch[V any](t *testing.T, c *cache.Cache[V], key string, v V) openFet
 // TestSentinelFailover: the master of the store goes, calls are answered all the
 // same, and the replica that takes its place brings back nothing that was purged.
 func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
 	for name, outage := range map[string]func(*coretest.Node) error{"killed": (*coretest.Node).Kill, "frozen": (*coretest.Node).Freeze} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newSentinelRig(t)
 			here, there := s.join(), s.join()
 			stored(t, here, "old", "kept", "purged before", "purged meanwhile")
@@ -218,6 +220,7 @@ func withoutMaster(t *testing.T, here, there *cache.Cache[string]) {
 // got is lost with the master. What it had removed is served for the rest of its
 // time, and no longer: nothing gets young again.
 func TestPurgeLostInAFailover(t *testing.T) {
+	t.Parallel()
 	s := newSentinelRig(t)
 	c := s.join()
 	begun := time.Now()

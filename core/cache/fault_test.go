@@ -44,12 +44,13 @@ func together(t *testing.T, c *cache.Cache[string], key string, n int) (fetches 
 }
 
 func TestLockServiceDown(t *testing.T) {
+	t.Parallel()
 	for _, freeze := range []bool{false, true} {
 		t.Run(fmt.Sprintf("frozen %v", freeze), func(t *testing.T) {
 			nodes, store := coretest.Redis(t, 3), coretest.Redis(t, 1)
 			config := func(f cache.Failure) cache.Config {
 				return cache.Config{
-					Fresh: time.Minute, OnLockFailure: f, Locks: manager(t, nodes.Clients()),
+					Fresh: time.Minute, OnLockFailure: f, Locks: managerWithin(t, time.Second, nodes.Clients()),
 					Store: cache.NewTiered(cache.NewMemory(1<<20), cache.NewRedis(dial(t, store.Node(0).Options()))),
 				}
 			}
@@ -87,6 +88,7 @@ func TestLockServiceDown(t *testing.T) {
 }
 
 func TestStoreDown(t *testing.T) {
+	t.Parallel()
 	for _, freeze := range []bool{false, true} {
 		t.Run(fmt.Sprintf("frozen %v", freeze), func(t *testing.T) {
 			nodes, store := coretest.Redis(t, 1), coretest.Redis(t, 1)
@@ -97,8 +99,7 @@ func TestStoreDown(t *testing.T) {
 				}
 			}
 			open1, closed := open[string](t, config(cache.FailOpen)), open[string](t, config(cache.FailClosed))
-			_, err := open1.Get(t.Context(), "stored before", value("v"))
-			require.NoError(t, err)
+			stored(t, open1, "v", "stored before")
 			if freeze {
 				require.NoError(t, store.Node(0).Freeze())
 			} else {
@@ -109,7 +110,7 @@ func TestStoreDown(t *testing.T) {
 			fetches, errs := together(t, open1, "k", 50)
 			assert.Empty(t, errs)
 			assert.Equal(t, 1, fetches)
-			_, err = open1.Get(t.Context(), "stored before", unexpected[string](t))
+			_, err := open1.Get(t.Context(), "stored before", unexpected[string](t))
 			assert.NoError(t, err, "memory stands in for the store")
 			assert.ErrorIs(t, open1.Invalidate(t.Context(), "stored before"), cache.ErrStore)
 			_, ok := open1.Peek(t.Context(), "stored before")
@@ -134,6 +135,7 @@ func TestStoreDown(t *testing.T) {
 }
 
 func TestFilledElsewhereReplacesWhatIsInMemory(t *testing.T) {
+	t.Parallel()
 	nodes := coretest.Redis(t, 1)
 	caches := fleet[int](t, nodes, 2, cache.Config{Fresh: time.Minute})
 	a, b := caches[0], caches[1]
@@ -156,6 +158,7 @@ func TestFilledElsewhereReplacesWhatIsInMemory(t *testing.T) {
 }
 
 func TestPurgeDuringAFetchIsNotUndone(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"key here", "key elsewhere", "tag here", "tag elsewhere"} {
 		t.Run(how, func(t *testing.T) {
 			nodes := coretest.Redis(t, 1)
@@ -199,6 +202,7 @@ func TestPurgeDuringAFetchIsNotUndone(t *testing.T) {
 }
 
 func TestLostMessagesAreNoticed(t *testing.T) {
+	t.Parallel()
 	nodes := coretest.Redis(t, 1)
 	caches := fleet[int](t, nodes, 2, cache.Config{Fresh: time.Hour})
 	for _, c := range caches {
@@ -218,6 +222,7 @@ func TestLostMessagesAreNoticed(t *testing.T) {
 }
 
 func TestHalfOpenSubscriptionIsNoticed(t *testing.T) {
+	t.Parallel()
 	nodes := coretest.Redis(t, 1)
 	proxy := coretest.ProxyTo(t, nodes.Node(0).URL())
 	opt, err := redis.ParseURL(proxy.URL())
@@ -232,6 +237,7 @@ func TestHalfOpenSubscriptionIsNoticed(t *testing.T) {
 }
 
 func TestForeignEntriesAreMisses(t *testing.T) {
+	t.Parallel()
 	nodes := coretest.Redis(t, 1)
 	client := nodes.Node(0).Client()
 	c := open[string](t, cache.Config{Fresh: time.Minute, Locks: manager(t, nodes.Clients()), Store: cache.NewRedis(client), MaxValue: 1 << 10})
@@ -273,6 +279,7 @@ func TestForeignEntriesAreMisses(t *testing.T) {
 }
 
 func TestLostLeaseStoresNothing(t *testing.T) {
+	t.Parallel()
 	nodes := coretest.Redis(t, 1)
 	locks := manager(t, nodes.Clients())
 	c := open[string](t, cache.Config{Fresh: time.Minute, Locks: locks, LockTTL: time.Second, Store: cache.NewRedis(dial(t, nodes.Node(0).Options()))})

@@ -24,6 +24,9 @@ type seen struct {
 	by int
 }
 
+// lostMessage is for how long a lost message may count.
+const lostMessage = 3 * time.Second
+
 // history is what the processes of a fleet told, and what was done to them.
 type history struct {
 	t     *testing.T
@@ -39,14 +42,16 @@ type history struct {
 	outages [][2]int64      // guarded by mu; of the store
 	stall   time.Duration   // guarded by mu
 	told    map[string]bool // guarded by mu; by order: whether a process obeys it
+	served  map[int]int64   // guarded by mu; by process: when the last call that got a value began
 }
 
 // TestHistory: four processes call and purge while what they stand on fails under
 // them. What they saw is compared with what they are promised.
 func TestHistory(t *testing.T) {
+	t.Parallel()
 	nodes, store := coretest.Redis(t, 3), coretest.Redis(t, 1).Node(0)
 	h := &history{
-		t: t, nodes: nodes, store: store, killed: map[int]int64{}, told: map[string]bool{},
+		t: t, nodes: nodes, store: store, killed: map[int]int64{}, told: map[string]bool{}, served: map[int]int64{},
 		start: fleetConfig{Locks: nodes.URLs(), Store: store.URL(), LockTTL: 2 * time.Second, History: true},
 	}
 	for range 4 {
@@ -80,6 +85,10 @@ func (h *history) read(by int, lines *bufio.Scanner) {
 		h.mu.Lock()
 		h.events = append(h.events, seen{e, by})
 		switch e.What {
+		case "look":
+			if e.Made != nil {
+				h.served[by] = max(h.served[by], e.Began)
+			}
 		case "stall":
 			h.stall = max(h.stall, time.Duration(e.End))
 		case "hangs", "slow":
@@ -91,19 +100,36 @@ func (h *history) read(by int, lines *bufio.Scanner) {
 
 // faults are a round of them, with time between for the fleet to work.
 func (h *history) faults(round int) {
-	time.Sleep(time.Second)
+	h.workUntil(time.Now())
 	h.killDuringFetch()
 	frozen := h.nodes.Node(round % 3)
 	require.NoError(h.t, frozen.Freeze())
-	time.Sleep(2 * time.Second)
+	h.workUntil(time.Now().Add(h.start.LockTTL))
 	require.NoError(h.t, frozen.Thaw())
 	h.order("slow", "slow", h.alive()...) // a fetch that ends while the store is frozen
 	h.outage(h.store.Freeze, h.store.Thaw, 1500*time.Millisecond)
-	time.Sleep(time.Second)
+	h.workUntil(time.Now())
 	h.outage(h.store.Kill, h.store.Restart, 500*time.Millisecond) // it comes back empty
-	time.Sleep(2 * time.Second)                                   // for everybody to listen again
+	h.awaitListeners()
 	h.loseMessages()
-	time.Sleep(4 * time.Second) // longer than a lost message may count
+	h.workUntil(time.Now().Add(lostMessage + time.Second))
+}
+
+// workUntil returns when everybody has got a value in a call from after that moment.
+func (h *history) workUntil(at time.Time) {
+	require.Eventually(h.t, func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return !slices.ContainsFunc(h.alive(), func(by int) bool { return h.served[by] <= at.UnixNano() })
+	}, patience, 5*time.Millisecond)
+}
+
+// awaitListeners returns when everybody has subscribed to the restarted store.
+func (h *history) awaitListeners() {
+	require.Eventually(h.t, func() bool {
+		list, err := h.store.Client().Do(h.t.Context(), "CLIENT", "LIST", "TYPE", "pubsub").Text()
+		return err == nil && strings.Count(list, "\n") >= len(h.alive())
+	}, patience, 5*time.Millisecond)
 }
 
 // alive are the processes that were not killed.
@@ -157,6 +183,7 @@ func (h *history) loseMessages() {
 	}
 }
 
+// outage lasts for length, which is what is tested.
 func (h *history) outage(begin, end func() error, length time.Duration) {
 	from := time.Now().UnixNano()
 	require.NoError(h.t, begin())
@@ -217,7 +244,6 @@ func (h *history) checkFetches(by map[string][]seen) {
 // process when it returns, for the others when the longest time has passed for which
 // a lost message may count.
 func (h *history) checkPurges(looks, purges []seen, rounding time.Duration) {
-	const lost = 3 * time.Second
 	done, compared := map[string][]seen{}, 0
 	for _, p := range purges {
 		if p.Err == "" {
@@ -231,7 +257,7 @@ func (h *history) checkPurges(looks, purges []seen, rounding time.Duration) {
 		for _, p := range slices.Concat(done[e.Key], done[historyTag(e.Key)]) {
 			over := p.End
 			if p.by != e.by {
-				over += int64(lost + rounding + h.outageIn(p.End, e.Began))
+				over += int64(lostMessage + rounding + h.outageIn(p.End, e.Began))
 			}
 			if e.Began < over {
 				continue
@@ -258,7 +284,7 @@ func (h *history) outageIn(from, to int64) (sum time.Duration) {
 func (h *history) checkWaits(looks []seen, rounding time.Duration) {
 	served := map[int]int{}
 	for _, e := range looks {
-		limit := historyCall + rounding
+		limit := historyCall + rounding + 100*time.Millisecond // the machine's
 		if e.Inline {
 			limit += 4 * historyStore
 		}

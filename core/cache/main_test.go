@@ -28,10 +28,16 @@ const patience = 20 * time.Second
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// manager is a lock manager on nodes, closed with the test.
+// manager is a lock manager on nodes that have time to answer, closed with the test.
 func manager(t testing.TB, clients []redis.UniversalClient) *core.Manager {
 	t.Helper()
-	m, err := core.New(core.Config{Clients: clients, Logger: quiet})
+	return managerWithin(t, patience, clients)
+}
+
+// managerWithin is for nodes that do not answer.
+func managerWithin(t testing.TB, nodeTimeout time.Duration, clients []redis.UniversalClient) *core.Manager {
+	t.Helper()
+	m, err := core.New(core.Config{Clients: clients, NodeTimeout: nodeTimeout, Logger: quiet})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, m.Close()) })
 	return m
