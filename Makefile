@@ -10,6 +10,8 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SOAK ?= 1m
 FUZZTIME ?= 30s
 TESTTIMEOUT ?= 8m
+# How many tests of a package run at a time: they wait for servers more than they work.
+PARALLEL ?= 4
 # What make bench and make demo hand on; -h lists it.
 ARGS ?=
 
@@ -31,7 +33,7 @@ demo: ## a fleet, a burst, a dead node: the whole thing in 30 seconds (REDIS_NOD
 
 .PHONY: test
 test: format lint tools ## format, vet, lint, and all tests with the race detector against real and embedded Redis
-	go test -race -shuffle=on -timeout $(TESTTIMEOUT) ./...
+	go test -race -shuffle=on -parallel $(PARALLEL) -timeout $(TESTTIMEOUT) ./...
 	go test -run Allocat ./core/guard ./ginlock ./echolock # the race detector allocates by itself
 	@for module in $(NESTED); do \
 		race=-race; [[ " $(UNRACED) " != *" $$module "* ]] || race=; \

@@ -213,40 +213,41 @@ func TestDeadlineHoldsInOutage(t *testing.T) {
 	nodes := coretest.Redis(t, 3)
 	m := managerOn(t, nodes.URLs())
 	held := managerOn(t, nodes.URLs())
-	hold(t, held, "contended", WithTTL(time.Minute))
+	requireHolders(t, hold(t, held, "contended", WithTTL(time.Minute)), nodes.All()...)
 	for _, n := range nodes.All()[1:] {
 		require.NoError(t, n.Freeze())
 	}
+	const wait = time.Second // in which the node that is there does answer
 	calls := map[string]func() error{
 		"wait": func() error {
-			_, err := m.Acquire(t.Context(), "wait", WithWait(200*time.Millisecond))
+			_, err := m.Acquire(t.Context(), "wait", WithWait(wait))
 			return err
 		},
 		"context": func() error {
-			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), wait)
 			defer cancel()
 			_, err := m.Acquire(ctx, "context", WithWait(time.Minute))
 			assert.ErrorIs(t, err, context.DeadlineExceeded)
 			return err
 		},
 		"context of one round": func() error {
-			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), wait)
 			defer cancel()
 			_, err := m.TryAcquire(ctx, "once")
 			assert.ErrorIs(t, err, context.DeadlineExceeded)
 			return err
 		},
 		"do": func() error {
-			return m.Do(t.Context(), "do", func(context.Context) error { return errors.New("ran") }, WithWait(200*time.Millisecond))
+			return m.Do(t.Context(), "do", func(context.Context) error { return errors.New("ran") }, WithWait(wait))
 		},
 	}
-	var wait sync.WaitGroup
+	var callers sync.WaitGroup
 	watch := standBy(t)
 	for name, call := range calls {
-		wait.Go(func() {
+		callers.Go(func() {
 			began := monotonic()
 			err := call()
-			watch.assertPunctual(t, began+200*time.Millisecond, name)
+			watch.assertPunctual(t, began+wait, name)
 			assert.ErrorIs(t, err, ErrNoQuorum, name)
 			assert.NotErrorIs(t, err, ErrNotAcquired, name)
 			var q *QuorumError
@@ -255,14 +256,14 @@ func TestDeadlineHoldsInOutage(t *testing.T) {
 			}
 		})
 	}
-	wait.Go(func() { // refused by the node that answers, so contention as well
+	callers.Go(func() { // refused by the node that answers, so contention as well
 		began := monotonic()
-		_, err := m.Acquire(t.Context(), "contended", WithWait(200*time.Millisecond))
-		watch.assertPunctual(t, began+200*time.Millisecond, "contended")
+		_, err := m.Acquire(t.Context(), "contended", WithWait(wait))
+		watch.assertPunctual(t, began+wait, "contended")
 		assert.ErrorIs(t, err, ErrNotAcquired)
 		assert.ErrorIs(t, err, ErrNoQuorum)
 	})
-	wait.Wait()
+	callers.Wait()
 	for _, n := range nodes.All() {
 		require.NoError(t, n.Thaw())
 	}

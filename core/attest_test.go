@@ -98,6 +98,7 @@ func TestQuarantineIsServedInTurns(t *testing.T) {
 // The nodes that know the longest lease are silent, so nobody can say when a lease
 // that was forgotten is over.
 func TestQuarantineWaitsForThoseWhoKnowTheLongestLease(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		nodes, silent int
 		over          bool // the quarantine ends all the same

@@ -14,6 +14,7 @@ import (
 // stored, under names that differ by nothing but the layout's number, is not
 // heeded, not read and not touched.
 func TestDeployTwoLayoutsShareTheServers(t *testing.T) {
+	t.Parallel()
 	nodes := coretest.Redis(t, 3)
 	a, b := pair(t, core.Config{Nodes: nodes.URLs()})
 	held, err := a.Acquire(t.Context(), "order_42", core.WithTTL(heldFor))

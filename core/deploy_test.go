@@ -87,6 +87,7 @@ func pair(t *testing.T, cfg core.Config) (a, b *core.Manager) {
 }
 
 func TestDeployFiveIndependentNodes(t *testing.T) {
+	t.Parallel()
 	nodes := coretest.Redis(t, 5)
 	a, b := pair(t, core.Config{Nodes: nodes.URLs()})
 	exercise(t, a, b, nodes.All())
@@ -150,6 +151,7 @@ func secured(t *testing.T, user string, edit func([]string) []string) (*coretest
 func asPrinted(rules []string) []string { return rules }
 
 func TestDeployTLSWithLeastPrivilege(t *testing.T) {
+	t.Parallel()
 	nodes, clients := secured(t, "dlm", asPrinted)
 	a, b := pair(t, core.Config{Clients: clients})
 	exercise(t, a, b, nodes.All())
@@ -171,6 +173,7 @@ func TestDeployTLSWithLeastPrivilege(t *testing.T) {
 }
 
 func TestDeployCacheStoreWithLeastPrivilege(t *testing.T) {
+	t.Parallel()
 	nodes, clients := secured(t, "dlm-cache", asPrinted)
 	useStore(t, clients[0])
 	requireNoMoreThanNeeded(t, nodes, "dlm-cache")
@@ -254,6 +257,7 @@ func without(t *testing.T, out ...string) func([]string) []string {
 }
 
 func TestDeployMissingPrivilegesAreNamed(t *testing.T) {
+	t.Parallel()
 	for rule, want := range map[string]string{"+get": "can't run this command", "~dlm:*": "NOPERM", "&dlm:*": "not woken"} {
 		t.Run(rule, func(t *testing.T) {
 			_, clients := secured(t, "dlm", without(t, rule))
@@ -267,6 +271,7 @@ func TestDeployMissingPrivilegesAreNamed(t *testing.T) {
 // a server says of itself, such as that it evicts keys, is then not known, and
 // every connection sends each script once more.
 func TestDeployWithoutOptionalPrivileges(t *testing.T) {
+	t.Parallel()
 	_, clients := secured(t, "dlm", without(t, "+info", "+script|load"))
 	a, b := pair(t, core.Config{Clients: clients})
 	require.NoError(t, tryOut(t, a, b))
@@ -296,6 +301,7 @@ func tryOut(t *testing.T, a, b *core.Manager) error {
 }
 
 func TestDeployClusterAsOneNode(t *testing.T) {
+	t.Parallel()
 	nodes, cluster := coretest.Redis(t, 2), coretest.Cluster(t, 3)
 	a, b := pair(t, core.Config{Nodes: nodes.URLs(), Clients: []redis.UniversalClient{cluster.Client()}})
 	servers := slices.Concat(nodes.All(), cluster.All())
@@ -313,16 +319,18 @@ func TestDeployClusterAsOneNode(t *testing.T) {
 }
 
 func TestDeployCacheStoreOnACluster(t *testing.T) {
+	t.Parallel()
 	useStore(t, coretest.Cluster(t, 3).Client())
 }
 
 func TestDeploySentinelAsOneNode(t *testing.T) {
+	t.Parallel()
 	nodes, watched := coretest.Redis(t, 2), coretest.Sentinel(t)
 	client := redis.NewFailoverClient(watched.Options())
 	defer client.Close()
 	// Short leases: the promoted replica, which may lack the last locks, votes
 	// again when the longest lease is over.
-	a, b := pair(t, core.Config{Nodes: nodes.URLs(), Clients: []redis.UniversalClient{client}, TTL: time.Second})
+	a, b := pair(t, core.Config{Nodes: nodes.URLs(), Clients: []redis.UniversalClient{client}, TTL: 2 * time.Second})
 	require.Eventually(t, func() bool { h, err := a.Health(t.Context()); return err == nil && h.Voting == 3 }, deployed, 10*time.Millisecond)
 
 	master, err := watched.Master()

@@ -158,7 +158,7 @@ func TestNodeDownAtConstruction(t *testing.T) {
 	nodes := coretest.Redis(t, 3)
 	require.NoError(t, nodes.Node(0).Kill())
 	m := managerOn(t, nodes.URLs(), withTTL(3*time.Second))
-	require.Equal(t, 2, voters(m))
+	requireVoting(t, m, 2)
 	l := hold(t, m, "k", WithAutoRenew(), WithMaxHold(time.Hour))
 	require.NoError(t, nodes.Node(0).Restart())
 	requireHolders(t, l, nodes.All()...)

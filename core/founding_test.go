@@ -42,8 +42,11 @@ func TestMarkerOnItsWayIsNoLoss(t *testing.T) {
 	m := managerOn(t, nodes.URLs(), withTTL(never))
 	late := time.Now().Add(time.Hour)
 	m.founded.Store(&late) // however slow the machine
-	require.Equal(t, 4, voters(m))
-	require.Equal(t, errUndecided, m.nodes[4].ballot.Load().why)
+	requireVoting(t, m, 4)
+	require.Eventually(t, func() bool {
+		b := m.nodes[4].ballot.Load()
+		return b != nil && b.why == errUndecided //nolint:errorlint // our own
+	}, patience, time.Millisecond)
 	managerOn(t, nodes.URLs()[4:], withTTL(never))
 	requireVoting(t, m, 5)
 }
@@ -55,7 +58,7 @@ func TestMarkerThatDoesNotComeIsALoss(t *testing.T) {
 	m := managerOn(t, nodes.URLs(), withTTL(never))
 	require.Eventually(t, func() bool {
 		b := m.nodes[4].ballot.Load()
-		return b.id != "" && b.refusal(time.Now()) != nil
+		return b != nil && b.id != "" && b.refusal(time.Now()) != nil
 	}, patience, 5*time.Millisecond)
-	require.Equal(t, 4, voters(m))
+	requireVoting(t, m, 4)
 }

@@ -19,6 +19,7 @@ func TestHealth(t *testing.T) {
 	m := managerOn(t, nodes.URLs(), withNodeTimeout(frozen), func(c *Config) {
 		c.Logger = slog.New(slog.NewTextHandler(log, nil))
 	})
+	requireVoting(t, m, 4)
 	h, err := m.Health(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 3, h.Quorum)

@@ -74,7 +74,7 @@ func TestReleaseAfterExpiry(t *testing.T) {
 	nodes := coretest.Redis(t, 3)
 	m, other := managerOn(t, nodes.URLs()), managerOn(t, nodes.URLs())
 	t.Run("nobody came", func(t *testing.T) {
-		l := hold(t, m, "free", WithTTL(50*time.Millisecond))
+		l := hold(t, m, "free", WithTTL(brief))
 		<-l.Context().Done()
 		require.ErrorIs(t, context.Cause(l.Context()), ErrLost)
 		err := l.Release(t.Context())
@@ -82,7 +82,7 @@ func TestReleaseAfterExpiry(t *testing.T) {
 		require.Equal(t, err, l.Release(t.Context()))
 	})
 	t.Run("another owner came", func(t *testing.T) {
-		l := hold(t, m, "taken", WithTTL(50*time.Millisecond))
+		l := hold(t, m, "taken", WithTTL(brief))
 		successor, err := other.Acquire(t.Context(), "taken")
 		require.NoError(t, err)
 		require.ErrorIs(t, l.Context().Err(), context.Canceled)

@@ -26,6 +26,10 @@ const (
 	// machine; a stock go-redis client takes longer, 3 s and several attempts.
 	tooLate = 4500 * time.Millisecond
 
+	// brief is a TTL that a test sees the end of: a loaded machine gets to have the
+	// lock before.
+	brief = time.Second
+
 	// patience is how long a test waits for what must happen in the end.
 	patience = 20 * time.Second
 )

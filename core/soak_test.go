@@ -29,6 +29,7 @@ const (
 // while a majority; then it holds what each process wrote down against what a
 // lock is.
 func TestSoak(t *testing.T) {
+	t.Parallel()
 	nodes := coretest.Redis(t, soakNodes)
 	var proxies []*coretest.Proxy
 	for _, url := range nodes.URLs() {

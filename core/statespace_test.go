@@ -43,6 +43,7 @@ var soundScenarios = map[string]scenario{
 }
 
 func TestNoInterleavingBreaksThePromises(t *testing.T) {
+	t.Parallel()
 	for name, sc := range soundScenarios {
 		t.Run(name, func(t *testing.T) {
 			states, found := explore(sc)
@@ -56,6 +57,7 @@ func TestNoInterleavingBreaksThePromises(t *testing.T) {
 // Each piece of the protocol is needed: without it the same exploration finds
 // what goes wrong, and logs the shortest way there.
 func TestWithoutOnePieceAPromiseBreaks(t *testing.T) {
+	t.Parallel()
 	base := scenario{nodes: 3, contenders: 2, block: 1, prompt: true}
 	for name, missing := range map[string]struct {
 		change func(*scenario)

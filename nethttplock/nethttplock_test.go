@@ -20,6 +20,7 @@ func guarded(r guardtest.Route) http.Handler {
 }
 
 func TestServeMux(t *testing.T) {
+	t.Parallel()
 	guardtest.Run(t, guardtest.Adapter{App: func(routes []guardtest.Route) http.Handler {
 		mux := http.NewServeMux()
 		for _, r := range routes {
@@ -32,6 +33,7 @@ func TestServeMux(t *testing.T) {
 var catchAll = regexp.MustCompile(`\{\w+\.\.\.\}`)
 
 func TestChi(t *testing.T) {
+	t.Parallel()
 	guardtest.Run(t, guardtest.Adapter{Literal: true, App: func(routes []guardtest.Route) http.Handler {
 		router := chi.NewRouter()
 		for _, r := range routes {

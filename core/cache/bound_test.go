@@ -16,6 +16,7 @@ import (
 // A store that answers at once must not be said to have timed out, whichever of
 // its answer and the end of its context the caller comes to see first.
 func TestAnswersAreNotTakenForTimeouts(t *testing.T) {
+	t.Parallel()
 	c := open[int](t, cache.Config{Fresh: time.Hour, StoreTimeout: time.Hour, Store: cache.NewTiered(cache.NewMemory(1<<20), cache.NewMemory(1<<20))})
 	var callers sync.WaitGroup
 	for caller := range 16 {

@@ -29,6 +29,7 @@ func keysOn(t *testing.T, n *coretest.Node) (keys []string) {
 // TestClusterLosesAMaster: its keys fail open, within the store's time, and the
 // others stay what they were; when it returns, empty, its keys are stored again.
 func TestClusterLosesAMaster(t *testing.T) {
+	t.Parallel()
 	cluster := coretest.Cluster(t, 3, coretest.WithConfig("cluster-require-full-coverage", "no"))
 	client := clusterClient(t, cluster)
 	c := open[string](t, cache.Config{

@@ -298,6 +298,7 @@ func (m *monitor) count(line string) bool {
 // That is 22. The first lock of a bucket in a new deployment takes a script more,
 // which makes the bucket's fencing counter.
 func TestThousandColdCallersInFourProcesses(t *testing.T) {
+	t.Parallel()
 	nodes := coretest.Redis(t, 2)
 	store, gates := nodes.Node(0), nodes.Node(1)
 	procs := startFleet(t, 4, fleetConfig{Locks: []string{store.URL()}, Store: store.URL(), Gates: gates.URL(), Patient: true})
@@ -324,6 +325,7 @@ func TestThousandColdCallersInFourProcesses(t *testing.T) {
 
 // TestKilledWinnerIsReplaced: how soon is TestDeadHolderIsReplacedWhenItsLeaseEnds.
 func TestKilledWinnerIsReplaced(t *testing.T) {
+	t.Parallel()
 	nodes := coretest.Redis(t, 3)
 	procs := startFleet(t, 4, fleetConfig{Locks: nodes.URLs(), Store: nodes.Node(0).URL(), Gates: nodes.Node(0).URL(), LockTTL: 2 * time.Second})
 	procs[0].send(t, order{Key: "k", Callers: 10, Gate: "never"})
@@ -343,6 +345,7 @@ func TestKilledWinnerIsReplaced(t *testing.T) {
 }
 
 func TestPurgeReachesTheFleet(t *testing.T) {
+	t.Parallel()
 	nodes := coretest.Redis(t, 1)
 	procs := startFleet(t, 4, fleetConfig{Locks: nodes.URLs(), Store: nodes.Node(0).URL(), Gates: nodes.Node(0).URL()})
 	first := ask(t, procs, order{Key: "k", Callers: 5})

@@ -206,6 +206,7 @@ func (m *model) seenEnough() bool {
 }
 
 func TestFleetModel(t *testing.T) {
+	t.Parallel()
 	m := newModel(t, coretest.Redis(t, 3), 4)
 	var wg sync.WaitGroup
 	for _, x := range m.members {
@@ -234,6 +235,7 @@ func TestFleetModel(t *testing.T) {
 
 // TestCoherenceOverEveryDeployment: announcements come from wherever a key lives.
 func TestCoherenceOverEveryDeployment(t *testing.T) {
+	t.Parallel()
 	nodes := coretest.Redis(t, 3)
 	for name, connect := range map[string]func() cache.Store{
 		"cluster": func() func() cache.Store {

@@ -14,6 +14,7 @@ import (
 // The purge generation of a key is evicted between the purge and the set of a
 // fetch that began before it, in a bucket that had none when it began.
 func TestLostGenerationBringsNothingBack(t *testing.T) {
+	t.Parallel()
 	for name, cfg := range map[string]cache.Config{"alone": {Fresh: time.Minute}, "with locks": {Fresh: time.Minute}, "serial": {Stale: time.Minute}} {
 		for _, servers := range []int{1, 3} {
 			t.Run(name, func(t *testing.T) {

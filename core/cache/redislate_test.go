@@ -17,6 +17,7 @@ import (
 // given up long ago. It would have made an old value young, and stored without
 // the lock.
 func TestLateFillIsRefused(t *testing.T) {
+	t.Parallel()
 	const lifetime = 300 * time.Millisecond
 	for name, start := range map[string]func() (*coretest.Nodes, func() redis.UniversalClient){
 		"one": func() (*coretest.Nodes, func() redis.UniversalClient) {
@@ -35,6 +36,7 @@ func TestLateFillIsRefused(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			nodes, connect := start()
 			for _, tc := range []struct {
 				before         int // fills that this process has made already

@@ -17,6 +17,7 @@ import (
 // TestShardBringsNothingBack: a shard misses purges, whose errors nobody heeds,
 // and returns with what it had. Whoever reads knows nothing of the purges.
 func TestShardBringsNothingBack(t *testing.T) {
+	t.Parallel()
 	for _, outage := range []struct {
 		name       string
 		begin, end func(*coretest.Node) error
@@ -77,6 +78,7 @@ func TestShardBringsNothingBack(t *testing.T) {
 // TestMissedPurgeIsRepeated: the shard that missed it is purged when it is back, so
 // that its word may be taken when the other shard of an entry goes down later.
 func TestMissedPurgeIsRepeated(t *testing.T) {
+	t.Parallel()
 	nodes := coretest.Redis(t, 3, coretest.WithPersistence())
 	connect := func() *cache.Redis {
 		return cache.NewRedis(ringClientWith(t, nodes, redis.RingOptions{ReadTimeout: 100 * time.Millisecond, MaxRetries: -1}))
@@ -121,6 +123,7 @@ func TestMissedPurgeIsRepeated(t *testing.T) {
 // TestRingOutlivesAShard: whichever shard dies, entries are still there, fetches
 // under way are stored, and purges hold, before and after the Ring has noticed.
 func TestRingOutlivesAShard(t *testing.T) {
+	t.Parallel()
 	const n = 60 // keys, so that every shard owns some of each kind
 	nodes := coretest.Redis(t, 3)
 	ring := ringClient(t, nodes)

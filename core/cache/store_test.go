@@ -14,6 +14,7 @@ import (
 
 // TestStores is what every Store promises.
 func TestStores(t *testing.T) {
+	t.Parallel()
 	nodes := coretest.Redis(t, 3)
 	for name, s := range map[string]cache.Store{
 		"memory":   cache.NewMemory(1 << 20),

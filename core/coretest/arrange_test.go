@@ -19,6 +19,7 @@ func fromURL(t *testing.T, url string) *redis.Client {
 }
 
 func TestPersistentNodeRemembers(t *testing.T) {
+	t.Parallel()
 	n := coretest.Redis(t, 1, coretest.WithPersistence()).Node(0)
 	require.NoError(t, fromURL(t, n.URL()).Set(t.Context(), "k", "v", 0).Err())
 	require.NoError(t, n.Restart())
@@ -37,6 +38,7 @@ func TestShutdownOfAFrozenNode(t *testing.T) {
 }
 
 func TestKillOfAFrozenNodeAndRestartOfARunningOne(t *testing.T) {
+	t.Parallel()
 	n := coretest.Redis(t, 1).Node(0)
 	require.NoError(t, n.Freeze())
 	require.NoError(t, n.Kill())
@@ -49,6 +51,7 @@ func TestKillOfAFrozenNodeAndRestartOfARunningOne(t *testing.T) {
 }
 
 func TestPasswordIsDemandedAndCarriedByTheURL(t *testing.T) {
+	t.Parallel()
 	const hostile = `p@ss "word" \ %41#/é`
 	n := coretest.Redis(t, 1, coretest.WithPassword(hostile)).Node(0)
 	require.ErrorContains(t, dial(t, &redis.Options{Addr: n.Addr()}).Ping(t.Context()).Err(), "NOAUTH")
@@ -75,6 +78,7 @@ func TestACLLimitsAUser(t *testing.T) {
 }
 
 func TestTLSIsSpokenAndNothingElse(t *testing.T) {
+	t.Parallel()
 	nodes := coretest.Redis(t, 2, coretest.WithTLS())
 	n := nodes.Node(1)
 	require.Equal(t, "rediss://"+n.Addr(), n.URL())
@@ -100,6 +104,7 @@ func TestFullNodeRefusesWrites(t *testing.T) {
 }
 
 func TestReplicaIsReadOnlyUntilPromoted(t *testing.T) {
+	t.Parallel()
 	nodes := coretest.Redis(t, 2, coretest.WithConfig("repl-diskless-sync-delay", "0"))
 	master, replica := nodes.Node(0), nodes.Node(1)
 	require.NoError(t, master.Client().Set(t.Context(), "k", "v", 0).Err())
@@ -196,6 +201,7 @@ type recorder struct {
 func (r *recorder) Error(args ...any) { r.failed = append(r.failed, args...) }
 
 func TestFailuresReachTheTest(t *testing.T) {
+	t.Parallel()
 	r := &recorder{TB: t}
 	n := coretest.Redis(r, 1).Node(0)
 	require.NoError(t, n.Kill())

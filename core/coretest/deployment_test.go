@@ -12,6 +12,7 @@ import (
 )
 
 func TestClusterServesAllSlots(t *testing.T) {
+	t.Parallel()
 	cluster := coretest.Cluster(t, 3)
 	for i := range 100 {
 		require.NoError(t, cluster.Client().Set(t.Context(), fmt.Sprint("k", i), i, 0).Err())
@@ -34,6 +35,7 @@ func TestClusterServesAllSlots(t *testing.T) {
 }
 
 func TestClusterNodeReturnsToItsPlace(t *testing.T) {
+	t.Parallel()
 	cluster := coretest.Cluster(t, 3, coretest.WithPassword("secret"))
 	require.NoError(t, cluster.Client().Set(t.Context(), "k", 1, 0).Err())
 	for _, n := range cluster.All() {
@@ -82,6 +84,7 @@ func keyOn(t *testing.T, cluster *coretest.ClusterNodes, n *coretest.Node) strin
 }
 
 func TestClusterSpeaksTLS(t *testing.T) {
+	t.Parallel()
 	cluster := coretest.Cluster(t, 3, coretest.WithTLS())
 	client := redis.NewClusterClient(cluster.Options())
 	defer client.Close()
@@ -89,11 +92,13 @@ func TestClusterSpeaksTLS(t *testing.T) {
 }
 
 func TestClusterRefusesFewerThanThree(t *testing.T) {
+	t.Parallel()
 	_, err := coretest.StartCluster(t.Context(), 2)
 	require.ErrorContains(t, err, "three or more")
 }
 
 func TestSentinelFailsOverWhenTold(t *testing.T) {
+	t.Parallel()
 	s := coretest.Sentinel(t, coretest.WithPassword("a \"b\" c"))
 	require.Equal(t, 3, s.Sentinels().Len())
 	require.NoError(t, s.Client().Set(t.Context(), "k", 1, 0).Err())
@@ -112,6 +117,7 @@ func TestSentinelFailsOverWhenTold(t *testing.T) {
 }
 
 func TestSentinelFailsOverWhenTheMasterDies(t *testing.T) {
+	t.Parallel()
 	s := coretest.Sentinel(t)
 	old, err := s.Master()
 	require.NoError(t, err)

@@ -21,6 +21,7 @@ func TestHundredRequestsForOneKey(t *testing.T) {
 	for _, n := range []int{3, 5} {
 		for victim := range n {
 			t.Run(fmt.Sprintf("%d of %d is killed", victim, n), func(t *testing.T) {
+				t.Parallel()
 				t.Run("payments never overlap", func(t *testing.T) {
 					s := openSpine(t, n, victim)
 					o := s.hundred("POST", "/pay/")

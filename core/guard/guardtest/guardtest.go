@@ -64,7 +64,7 @@ func behaviours() []behaviour {
 // Run runs the table against a, with locks on the Redis nodes at the given
 // URLs.
 func Run(t *testing.T, a Adapter, nodes []string) {
-	locks, err := core.New(core.Config{Nodes: nodes})
+	locks, err := core.New(core.Config{Nodes: nodes, NodeTimeout: patience})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, locks.Close()) }()
 	for _, proto := range []string{"h1", "h2"} {
