@@ -179,16 +179,28 @@ func (c *ClusterNodes) Promote(ctx context.Context, replica *Node) error {
 			if !n.Alive() {
 				continue
 			}
-			slots, err := n.client.ClusterSlots(ctx).Result()
+			nodes, err := n.client.ClusterNodes(ctx).Result()
 			if err != nil {
 				return err
 			}
-			if !slices.ContainsFunc(slots, func(s redis.ClusterSlot) bool { return s.Nodes[0].ID == id }) {
+			if !isMaster(nodes, id) {
 				return fmt.Errorf("coretest: %s does not know %s for a master", n.Addr(), replica.Addr())
 			}
 		}
 		return nil
 	})
+}
+
+// isMaster reports whether what CLUSTER NODES says has slots served by the node:
+// id, address, flags, master, ping, pong, epoch, link and then the slots.
+func isMaster(nodes, id string) bool {
+	for line := range strings.Lines(nodes) {
+		fields := strings.Fields(line)
+		if len(fields) > 8 && fields[0] == id {
+			return strings.Contains(fields[2], "master")
+		}
+	}
+	return false
 }
 
 // poll calls done until it succeeds or ctx ends. The error tells what was
