@@ -327,7 +327,9 @@ func (m *Manager) pause(ctx context.Context, g *gate, w *waiter, o outcome, unqu
 		d = min(d, unqueuedDelay<<min(unqueued-1, 20)/2+rand.N(unqueuedDelay<<min(unqueued-1, 20)))
 	}
 	if o.contention && o.left > 0 {
-		d = min(d, o.left+rand.N(5*time.Millisecond))
+		// Servers count whole milliseconds, and a key is there until the last is over: who
+		// asks before that waits for the whole of the pause once more.
+		d = min(d, o.left+2*time.Millisecond+rand.N(3*time.Millisecond))
 	}
 	timer := m.timers.get(min(d, time.Until(w.end)))
 	defer m.timers.put(timer)

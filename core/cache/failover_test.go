@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	outageTimeout = 500 * time.Millisecond // of a store's operations
+	outageTimeout = time.Second // of a store's operations
 	// outageCall is how long a call may take: two looks, and what a loaded machine
 	// adds. The client by itself would go on for longer: 3 s, several times.
 	outageCall = 2*outageTimeout + 2*time.Second
