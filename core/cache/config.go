@@ -160,6 +160,10 @@ func (c Config) validate() error {
 	for i, err := range c.NegativeErrors {
 		refuse(err == nil, "NegativeErrors[%d]: nil", i)
 	}
+	if c.Locks != nil && c.LockTTL >= 0 && c.MaxHold >= 0 {
+		err := c.Locks.Check(c.lockOptions()...)
+		refuse(err != nil, "LockTTL, MaxHold: %w", err)
+	}
 	if len(errs) == 0 {
 		return nil
 	}

@@ -114,7 +114,8 @@ func (c *Cache[V]) contendLocally(f *flight[V], t *turn, try bool) error {
 		return err
 	}
 	t.waited = true
-	return c.take(f.ctx, t, c.cfg.MaxHold)
+	close(f.contested)
+	return c.take(f.ctx, t, c.endurance(f))
 }
 
 // takeTurn tries the lock once, then waits to be told of a fill, then queues.
@@ -124,6 +125,7 @@ func (c *Cache[V]) takeTurn(f *flight[V], t *turn, try bool, heard <-chan struct
 			return err
 		}
 		t.waited = true
+		close(f.contested)
 		if c.news.live() {
 			timer := time.NewTimer(c.cfg.patience)
 			defer timer.Stop()
@@ -155,7 +157,7 @@ func (c *Cache[V]) queue(f *flight[V], t *turn, heard <-chan struct{}) error {
 		case <-left:
 		}
 	}()
-	opts := append(c.cfg.lockOptions(), core.WithWait(c.cfg.MaxHold))
+	opts := append(c.cfg.lockOptions(), core.WithWait(c.endurance(f)))
 	lock, err := c.cfg.Locks.Acquire(ctx, t.name, opts...)
 	if decided.CompareAndSwap(false, true) {
 		if err != nil {
@@ -170,6 +172,10 @@ func (c *Cache[V]) queue(f *flight[V], t *turn, heard <-chan struct{}) error {
 	}
 	return errNews
 }
+
+// endurance is how long a flight queues at most. Its callers leave before that,
+// each at the end of its own wait.
+func (c *Cache[V]) endurance(f *flight[V]) time.Duration { return max(c.cfg.MaxHold, f.call.Wait) }
 
 // contended tells a lock that somebody has, or may have, from a lock service
 // that is down. An error that is both, such as a vote split between two callers

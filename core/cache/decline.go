@@ -11,6 +11,7 @@ type fetching struct {
 	outer   *fetching // of the fetch this one was begun in
 	decline func(hitForMiss time.Duration)
 	behind  bool // it refreshes in the background
+	waited  bool // its caller waited for another one before
 }
 
 type fetchingKey struct{}
@@ -25,6 +26,23 @@ func fetchingIn(ctx context.Context) *fetching {
 func IsRefresh(ctx context.Context) bool {
 	f := fetchingIn(ctx)
 	return f != nil && f.behind
+}
+
+// Waited reports whether ctx is that of a fetch whose caller waited for the fetch
+// or the lock of another one first, and could not have its value: what
+// [Result.Waited] says once the fetch has ended.
+func Waited(ctx context.Context) bool {
+	f := fetchingIn(ctx)
+	return f != nil && f.waited
+}
+
+// alongside is ctx for a fetch without a flight.
+func alongside(ctx context.Context, waited bool) context.Context {
+	if !waited {
+		return ctx
+	}
+	outer := fetchingIn(ctx)
+	return context.WithValue(ctx, fetchingKey{}, &fetching{outer: outer, behind: outer != nil && outer.behind, waited: true})
 }
 
 // waitsForItself reports whether a caller with ctx would wait for a fetch that
@@ -53,7 +71,7 @@ func Decline(ctx context.Context, hitForMiss time.Duration) {
 
 // begin is ctx for the fetch of f.
 func (c *Cache[V]) begin(ctx context.Context, f *flight[V], seen sight[V], turn *turn) context.Context {
-	this := &fetching{flight: f, outer: fetchingIn(ctx), behind: f.behind}
+	this := &fetching{flight: f, outer: fetchingIn(ctx), behind: f.behind, waited: turn.waited}
 	if f.call.Inline && !f.behind {
 		this.decline = func(hitForMiss time.Duration) { c.decline(ctx, f, seen, turn, hitForMiss) }
 	}

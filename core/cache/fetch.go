@@ -36,9 +36,9 @@ func (c *Cache[V]) fetch(ctx context.Context, key string, fetch func(context.Con
 	}
 	c.warm(key)
 	if turn.declined {
-		return outcome[V]{end: settled, res: Result[V]{Value: v, State: Fetched}}
+		return outcome[V]{end: settled, res: Result[V]{Value: v, State: Fetched, Waited: turn.waited}}
 	}
-	out := outcome[V]{end: settled, res: Result[V]{Value: v, State: Fetched, Expired: seen.e != nil}}
+	out := outcome[V]{end: settled, res: Result[V]{Value: v, State: Fetched, Expired: seen.e != nil, Waited: turn.waited}}
 	p := c.policyOf(&v)
 	if p.NoStore {
 		out.end = alone
@@ -67,11 +67,28 @@ func (c *Cache[V]) afterError(ctx context.Context, key string, seen sight[V], tu
 	if errors.Is(context.Cause(ctx), errDeserted) {
 		return outcome[V]{end: retry}
 	}
-	if !turn.strict && seen.e.standsInForError(now()) {
+	if turn.strict {
+		return failed[V](err)
+	}
+	if e := c.standIn(ctx, key, seen.e); e.standsInForError(now()) {
 		c.cool(key, err)
-		return c.serveStale(seen.e, err)
+		return c.serveStale(e, err)
 	}
 	return failed[V](err)
+}
+
+// standIn is what may be served in place of an error, or late, where e was found
+// before. It is looked for once more, because e may have been purged since; a
+// store that cannot be asked has no purge to tell of.
+func (c *Cache[V]) standIn(ctx context.Context, key string, e *entry[V]) *entry[V] {
+	if !e.standsInForError(now()) {
+		return nil
+	}
+	again, err := c.glance(context.WithoutCancel(ctx), key)
+	if c.near == nil && (err != nil || !again.asked) {
+		return e
+	}
+	return again.e
 }
 
 // spanOf fixes a policy's lifetimes, jittered.
@@ -85,15 +102,15 @@ func (c *Cache[V]) spanOf(p Policy, took time.Duration) span {
 }
 
 // fetchAlone fetches for one caller: nothing is locked, shared or stored.
-func (c *Cache[V]) fetchAlone(ctx context.Context, call Call[V]) (Result[V], error) {
+func (c *Cache[V]) fetchAlone(ctx context.Context, call Call[V], waited bool) (Result[V], error) {
 	c.counts.fetches.Add(1)
 	c.counts.direct.Add(1)
-	v, err := call.Fetch(ctx)
+	v, err := call.Fetch(alongside(ctx, waited))
 	if err != nil {
 		c.counts.fetchErrors.Add(1)
 		return Result[V]{}, err
 	}
-	return Result[V]{Value: v, State: Fetched}, nil
+	return Result[V]{Value: v, State: Fetched, Waited: waited}, nil
 }
 
 // negative is the named error that err is to be remembered as, if any.

@@ -23,6 +23,8 @@ type flight[V any] struct {
 	cancel context.CancelCauseFunc // of ctx
 	untie  func() bool             // from the Cache's own end
 
+	contested chan struct{} // closed once the lock is known to be somebody else's
+
 	found chan struct{} // closed once prior is known
 	prior *entry[V]     // what is stored, if anything; set before found closes
 	done  chan struct{}
@@ -35,6 +37,7 @@ type flight[V any] struct {
 	inline    bool // guarded by mu; it flies on the leader's goroutine
 	ended     bool // guarded by mu; it has landed, or was declined
 	behind    bool // it refreshes in the background; set before it commits
+	waited    bool // its leader has waited for another flight before
 	early     bool // what it refreshes is fresh still; set before prior is known
 }
 
@@ -66,7 +69,7 @@ var (
 )
 
 // board joins the key's flight or starts one, which the caller must fly.
-func (c *Cache[V]) board(ctx context.Context, call Call[V]) (f *flight[V], lead bool, err error) {
+func (c *Cache[V]) board(ctx context.Context, call Call[V], waited bool) (f *flight[V], lead bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f, ok := c.flights[call.Key]; ok {
@@ -80,7 +83,8 @@ func (c *Cache[V]) board(ctx context.Context, call Call[V]) (f *flight[V], lead 
 	if c.closed {
 		return nil, false, &Error{"lookup", call.Key, ErrClosed}
 	}
-	f = &flight[V]{call: call, leader: ctx, found: make(chan struct{}), done: make(chan struct{}), callers: 1, inline: call.Inline}
+	f = &flight[V]{call: call, leader: ctx, callers: 1, inline: call.Inline, waited: waited,
+		contested: make(chan struct{}), found: make(chan struct{}), done: make(chan struct{})}
 	f.ctx, f.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	f.untie = context.AfterFunc(c.ctx, func() { f.cancel(context.Cause(c.ctx)) })
 	c.flights[call.Key] = f

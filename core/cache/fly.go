@@ -133,6 +133,7 @@ func (c *Cache[V]) carry(f *flight[V], seen sight[V], try bool) outcome[V] {
 			return asShared(out, turn.waited)
 		}
 	}
+	turn.waited = turn.waited || f.waited
 	seen = c.forFetch(f.ctx, f.call.Key, seen)
 	fetch := f.call.Fetch
 	if f.behind && f.call.Background != nil {

@@ -12,8 +12,9 @@ import (
 func (c *Cache[V]) collapse(ctx context.Context, call Call[V]) (Result[V], error) {
 	deadline := time.NewTimer(call.Wait)
 	defer deadline.Stop()
+	waited := false
 	for {
-		f, lead, err := c.board(ctx, call)
+		f, lead, err := c.board(ctx, call, waited)
 		if err != nil {
 			return Result[V]{}, err
 		}
@@ -23,9 +24,11 @@ func (c *Cache[V]) collapse(ctx context.Context, call Call[V]) (Result[V], error
 		if lead {
 			go c.fly(f, c.fromTheStart)
 		}
-		if out := c.await(ctx, f, call, lead, deadline.C); out.end != retry {
+		out := c.await(ctx, f, call, lead, deadline.C)
+		if out.end != retry {
 			return c.deliver(ctx, call, out)
 		}
+		waited = waited || !lead
 	}
 }
 
@@ -33,9 +36,7 @@ func (c *Cache[V]) collapse(ctx context.Context, call Call[V]) (Result[V], error
 func (c *Cache[V]) deliver(ctx context.Context, call Call[V], out outcome[V]) (Result[V], error) {
 	switch {
 	case out.end == alone:
-		res, err := c.fetchAlone(ctx, call)
-		res.Waited = out.res.Waited
-		return res, err
+		return c.fetchAlone(ctx, call, out.res.Waited)
 	case out.end == panicked && out.panic.Value == nil:
 		runtime.Goexit()
 	case out.end == panicked:
@@ -44,9 +45,11 @@ func (c *Cache[V]) deliver(ctx context.Context, call Call[V], out outcome[V]) (R
 	return out.res, out.err
 }
 
-// await is a caller's share in a flight that flies on another goroutine.
+// await is a caller's share in a flight that flies on another goroutine. The end
+// of its wait counts once there is something to wait for: another one's lock for
+// the caller that leads, what is stored for those who joined it.
 func (c *Cache[V]) await(ctx context.Context, f *flight[V], call Call[V], lead bool, deadline <-chan time.Time) outcome[V] {
-	found := f.found
+	found, overdue := f.found, (<-chan struct{})(nil)
 	for {
 		select {
 		case <-found:
@@ -66,12 +69,20 @@ func (c *Cache[V]) await(ctx context.Context, f *flight[V], call Call[V], lead b
 			f.leave()
 			return failed[V](&Error{"lookup", call.Key, context.Cause(ctx)})
 		case <-deadline:
+			deadline, overdue = nil, f.found
+			if lead {
+				overdue = f.contested
+			}
+		case <-overdue:
 			if lead && f.isCommitted() {
-				deadline = nil // the fetch is this caller's own
+				overdue = nil // the fetch is this caller's own
 				continue
 			}
 			f.leave()
-			return c.late(call, f.stored())
+			if out := c.offered(f, call); out.end != 0 && found != nil {
+				return out
+			}
+			return c.late(call, c.standIn(ctx, call.Key, f.stored()))
 		}
 	}
 }
@@ -132,7 +143,13 @@ func (c *Cache[V]) serveStale(e *entry[V], why error) outcome[V] {
 func (c *Cache[V]) leadInline(ctx context.Context, f *flight[V]) (Result[V], error) {
 	gone := context.AfterFunc(ctx, func() { f.abandon(context.Cause(ctx)); f.leave() })
 	defer gone()
-	timer := time.AfterFunc(f.call.Wait, func() { f.abandon(errWaitOver) })
+	timer := time.AfterFunc(f.call.Wait, func() {
+		select {
+		case <-f.contested:
+			f.abandon(errWaitOver)
+		case <-f.done:
+		}
+	})
 	defer timer.Stop()
 	out := c.fly(f, c.fromTheStart)
 	switch {
@@ -143,7 +160,7 @@ func (c *Cache[V]) leadInline(ctx context.Context, f *flight[V]) (Result[V], err
 	case out.end == retry && f.call.Contention == StaleFirst && f.prior.standsIn(now()):
 		out = c.serveStale(f.prior, nil)
 	case out.end == retry:
-		out = c.late(f.call, f.prior)
+		out = c.late(f.call, c.standIn(ctx, f.call.Key, f.prior))
 	}
 	return c.deliver(ctx, f.call, out.led())
 }

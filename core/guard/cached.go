@@ -78,8 +78,7 @@ type exchange struct {
 func (x *exchange) answer() error {
 	res, err := x.lookup()
 	if err == nil && !x.ran && !res.Value.serves(x.r) {
-		x.name = string(res.Value.meta.Vary.AppendVariant(append([]byte(x.name), 0), x.r, nil))
-		x.fwd = rfc9111.FwdVaryMiss
+		x.turnTo(res.Value)
 		res, err = x.lookup()
 		if err == nil && !x.ran && !res.Value.serves(x.r) {
 			return x.alone()
@@ -99,11 +98,8 @@ func (x *exchange) answer() error {
 // is answered from as if it had been, conditions and ranges included; only its
 // own client gets the fields that may not be (RFC 9111 §5.2.2.4, §5.2.2.7).
 func (x *exchange) deliverFetched(res *cache.Result[*response]) error {
-	if res.Expired && x.fwd != rfc9111.FwdRequest {
-		x.fwd = rfc9111.FwdStale
-	}
 	if x.own.header == nil {
-		x.deliverOwn(x.w, x.r, x.own, rfc9111.CacheStatus{Fwd: x.fwd, Collapsed: inVain(res)})
+		x.deliverOwn(x.w, x.r, x.own, rfc9111.CacheStatus{Fwd: x.fwd, Collapsed: x.inVain(res.Waited)})
 	} else {
 		addHeader(x.w.Header(), x.personal)
 		x.deliver(x.w, x.r, res, x.fwd)
@@ -163,14 +159,31 @@ func (x *exchange) peek() (cache.Result[*response], error) {
 	if done, res, err := x.obey(); done {
 		return res, err
 	}
-	res, ok := x.cache.Peek(x.r.Context(), x.name)
+	res, ok := x.selected()
 	switch {
 	case ok && res.State == cache.Fresh && !x.wishes.NoCache:
 		return res, nil
-	case ok && x.fwd == rfc9111.FwdURIMiss:
+	case ok:
 		x.fwd = rfc9111.FwdStale
 	}
 	return res, errForward
+}
+
+// selected is the stored response that x.r selects among the variants.
+func (x *exchange) selected() (cache.Result[*response], bool) {
+	res, ok := x.cache.Peek(x.r.Context(), x.name)
+	if !ok || res.Value.serves(x.r) {
+		return res, ok
+	}
+	x.turnTo(res.Value)
+	res, ok = x.cache.Peek(x.r.Context(), x.name)
+	return res, ok && res.Value.serves(x.r)
+}
+
+// turnTo names the variant that x.r selects where other is stored.
+func (x *exchange) turnTo(other *response) {
+	x.name = string(other.meta.Vary.AppendVariant(append([]byte(x.name), 0), x.r, nil))
+	x.fwd = rfc9111.FwdVaryMiss
 }
 
 // errOnlyIfCached ends a request that forbade to ask the handler.
@@ -181,7 +194,7 @@ func (x *exchange) obey() (done bool, res cache.Result[*response], err error) {
 	if x.wishes == (rfc9111.RequestDirectives{}) {
 		return false, res, nil
 	}
-	res, ok := x.cache.Peek(x.r.Context(), x.name)
+	res, ok := x.selected()
 	var f *rfc9111.Freshness
 	if ok {
 		fresh := res.Value.meta.Freshness
@@ -205,7 +218,9 @@ func (x *exchange) obey() (done bool, res cache.Result[*response], err error) {
 func (x *exchange) fetch(ctx context.Context) (*response, error) {
 	x.leave()
 	x.ran = true
-	resp, err := x.run(ctx, x.w, x.r, x.name, x.names, x.next)
+	rec := &recorded{request: x.r, names: x.names, name: x.name, fwd: x.fwd}
+	resp, err := x.run(ctx, x.w, rec, x.next)
+	x.fwd = rec.fwd
 	if resp != nil {
 		x.own, x.ownErr, x.personal = resp, resp.err, resp.takePersonal()
 	}
@@ -258,20 +273,23 @@ func (e *unusableError) Error() string {
 
 // run records one run of the handler, as a validation of what is stored where
 // that has a validator.
-func (g *Guard) run(ctx context.Context, w http.ResponseWriter, r *http.Request, name string, n names, next handler) (*response, error) {
-	old, stored := g.cache.Peek(ctx, name)
-	tie, ctx := newLeash(ctx, r.Context())
+func (g *Guard) run(ctx context.Context, w http.ResponseWriter, x *recorded, next handler) (*response, error) {
+	old, stored := g.prior(ctx, x)
+	tie, ctx := newLeash(ctx, x.request.Context())
 	defer tie.end()
-	req := r.WithContext(ctx)
-	req.Header = g.forwarded(r, old.Value)
-	rec, writer := newRecorder(w, r, g.MaxBody)
-	rec.onLive = func() { tie.slip(g.hitForMiss(rec.status)) }
-	begun := time.Now()
+	req := x.request.WithContext(ctx)
+	req.Header = g.forwarded(x.request, old.Value)
+	rec, writer := newRecorder(w, x.request, g.MaxBody)
+	rec.onLive = func() {
+		g.tellLive(rec, x.fwd, cache.Waited(ctx))
+		tie.slip(g.hitForMiss(rec.status))
+	}
+	x.begun = time.Now()
 	aborted, handlerErr := rec.attempt(g.toldOf(next, rec), writer, req, stored && g.standsIn(old))
 	if aborted {
 		return nil, abortedError{}
 	}
-	resp := g.settle(ctx, rec, &recorded{request: r, names: n, name: name, begun: begun}, old.Value)
+	resp := g.settle(ctx, rec, x, old.Value)
 	resp.err = handlerErr
 	failed := serverError(resp.status) || resp.reason == reasonCutShort
 	if stored && failed && !resp.live && g.standsIn(old) {
@@ -280,10 +298,35 @@ func (g *Guard) run(ctx context.Context, w http.ResponseWriter, r *http.Request,
 	return resp, nil
 }
 
+// prior is the stored response that a run is to replace. Another variant's is
+// none: it neither validates this one nor stands in for it.
+func (g *Guard) prior(ctx context.Context, x *recorded) (cache.Result[*response], bool) {
+	old, ok := g.cache.Peek(ctx, x.name)
+	if !ok {
+		return old, false
+	}
+	fwd, serves := rfc9111.FwdStale, old.Value.serves(x.request)
+	if !serves {
+		fwd, old = rfc9111.FwdVaryMiss, cache.Result[*response]{}
+	}
+	if x.fwd != rfc9111.FwdRequest {
+		x.fwd = fwd
+	}
+	return old, serves
+}
+
+// tellLive says of a response that goes out before it is whole what [Guard.deliverOwn]
+// says of others. A connection that was taken over has no fields.
+func (g *Guard) tellLive(rec *recorder, fwd rfc9111.Fwd, waited bool) {
+	if rec.sent != nil {
+		g.addStatus(rec.sent, rfc9111.CacheStatus{Fwd: fwd, Collapsed: g.inVain(waited), Detail: string(reasonIncomplete)})
+	}
+}
+
 // forwarded are the request's fields for the handler: the conditions are the
 // store's, not the client's, whose answer is made of what comes back.
 func (g *Guard) forwarded(r *http.Request, old *response) http.Header {
-	if old == nil || !old.meta.HasValidator() || old.status != http.StatusOK || !old.serves(r) {
+	if old == nil || !old.meta.HasValidator() || old.status != http.StatusOK {
 		return (&rfc9111.Stored{}).Revalidation(r.Header)
 	}
 	validators := old.meta

@@ -64,7 +64,10 @@ type Config struct {
 	// the application's HTTPErrorHandler.
 	OnContention func(http.ResponseWriter, *http.Request, *Refusal)
 	// OnUnavailable says what becomes of a request when too few nodes answer.
-	// Default: FailClosed, or FailOpen with Fresh.
+	// Default: FailClosed, or FailOpen with Fresh. With FailOpen, or Fresh, they are
+	// asked once, which takes the Manager's NodeTimeout; a Guard that serializes and
+	// fails closed asks again until Wait is over, so that a short outage refuses
+	// nobody.
 	OnUnavailable Unavailable
 
 	// Store keeps the responses. Default: 64 MiB of memory over the Manager's own
@@ -264,6 +267,10 @@ func (c Config) validate() error {
 	}
 	if c.TTL < 0 || c.TTL > 0 && c.TTL < time.Millisecond {
 		refuse("TTL: %v: must be at least 1ms, or 0 for the Manager's", c.TTL)
+	} else if c.Locks != nil && c.MaxHold >= 0 {
+		if err := c.Locks.Check(c.lockOptions()...); err != nil {
+			refuse("TTL: %w", err)
+		}
 	}
 	if c.MaxQueue < 0 {
 		refuse("MaxQueue: %d: must be positive, or 0 for %d", c.MaxQueue, defaultMaxQueue)

@@ -63,10 +63,15 @@ func (c *clients) close(locks *core.Manager) error {
 	return s.client.Close()
 }
 
-// dial connects to one server as it is, and to several as a Ring.
+// dial connects to one server, and to several as a Ring.
 func dial(nodes []*redis.Options) redis.UniversalClient {
 	if len(nodes) == 0 {
 		return nil
+	}
+	for _, opt := range nodes {
+		// A connection may have ended unseen, so one retry; a dead node is for the
+		// Ring and the Store to go around.
+		opt.DialerRetries, opt.MaxRetries, opt.ContextTimeoutEnabled = 1, 1, true
 	}
 	if len(nodes) == 1 {
 		return redis.NewClient(nodes[0])
@@ -75,9 +80,6 @@ func dial(nodes []*redis.Options) redis.UniversalClient {
 	addrs := map[string]string{}
 	byAddr := map[string]*redis.Options{}
 	for _, opt := range nodes {
-		// A connection may have ended unseen, so one retry; a dead node is for the
-		// Ring and the Store to go around.
-		opt.DialerRetries, opt.MaxRetries, opt.ContextTimeoutEnabled = 1, 1, true
 		addrs[opt.Addr] = opt.Addr
 		byAddr[opt.Addr] = opt
 	}

@@ -63,11 +63,11 @@ func (g *Guard) deliverOwn(w http.ResponseWriter, r *http.Request, resp *respons
 }
 
 // statusOf tells what the request went through.
-func statusOf(res *cache.Result[*response], ttl time.Duration, fwd rfc9111.Fwd) rfc9111.CacheStatus {
+func (g *Guard) statusOf(res *cache.Result[*response], ttl time.Duration, fwd rfc9111.Fwd) rfc9111.CacheStatus {
 	s := rfc9111.CacheStatus{TTL: ttl, HasTTL: true}
 	switch res.State {
 	case cache.Fetched:
-		s.Fwd, s.Stored, s.Collapsed = fwd, res.Stored, inVain(res)
+		s.Fwd, s.Stored, s.Collapsed = fwd, res.Stored, g.inVain(res.Waited)
 	case cache.Shared:
 		s.Fwd, s.Collapsed = fwd, rfc9111.CollapsedReused
 	case cache.Stale:
@@ -79,9 +79,9 @@ func statusOf(res *cache.Result[*response], ttl time.Duration, fwd rfc9111.Fwd) 
 }
 
 // inVain tells of a request that waited for another one's response and could not
-// have it.
-func inVain(res *cache.Result[*response]) rfc9111.Collapsed {
-	if res.Waited {
+// have it. With Fresh 0 nobody waits for a response, only for the lock.
+func (g *Guard) inVain(waited bool) rfc9111.Collapsed {
+	if waited && g.Fresh > 0 {
 		return rfc9111.CollapsedInVain
 	}
 	return rfc9111.NotCollapsed

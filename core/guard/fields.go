@@ -82,7 +82,7 @@ func (g *Guard) answerFields(res *cache.Result[*response], fwd rfc9111.Fwd) fiel
 	if res.State != cache.Fetched {
 		h["Age"] = []string{seconds(age)}
 	}
-	g.addStatus(h, statusOf(res, ttl, fwd))
+	g.addStatus(h, g.statusOf(res, ttl, fwd))
 	return fieldsOf(h)
 }
 

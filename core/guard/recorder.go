@@ -218,13 +218,16 @@ func (rec *recorder) finish() bool {
 	return !rec.live && !rec.cutShort()
 }
 
-// trailers are the fields declared in Trailer and those net/http knows by prefix.
+// trailers are the fields declared in Trailer that were set, and those net/http
+// knows by prefix.
 func (rec *recorder) trailers() http.Header {
 	found := http.Header{}
 	for _, line := range rec.sent["Trailer"] {
 		for name := range strings.SplitSeq(line, ",") {
 			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-			found[name] = rec.header[name]
+			if values := rec.header[name]; len(values) > 0 { // a field without values never ends a stream of HTTP/2
+				found[name] = values
+			}
 		}
 	}
 	for name, values := range rec.header {

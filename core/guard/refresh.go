@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/market-intel-brain/dlm/core"
+	"github.com/market-intel-brain/dlm/core/guard/internal/rfc9111"
 )
 
 // A refresh in the background runs after its request is over, when frameworks
@@ -140,7 +141,7 @@ func (g *Guard) arrived(w http.ResponseWriter, r *http.Request, n names, next ha
 	}
 	run.err = errPanicked // unless it returns
 	defer close(run.done)
-	resp, err := g.run(r.Context(), w, r, run.name, n, next)
+	resp, err := g.run(r.Context(), w, &recorded{request: r, names: n, name: run.name, fwd: rfc9111.FwdStale}, next)
 	if resp != nil {
 		resp.takePersonal() // there is no client to have it
 	}

@@ -57,6 +57,7 @@ type recorded struct {
 	request  *http.Request // as the client sent it
 	names    names
 	name     string // of the stored response
+	fwd      rfc9111.Fwd
 	begun    time.Time
 	status   int
 	header   http.Header

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -21,11 +22,13 @@ var caching = []behaviour{
 	{name: "losers share the winner's response with its headers", test: sharesHeaders},
 	{name: "the winner's client going away fails nobody", test: winnerGone},
 	{name: "a panic of the winner hangs nobody", test: winnerPanics},
+	{name: "runtime.Goexit of the winner hangs nobody", test: winnerExits},
 	{name: "HEAD is answered from a stored GET and stores nothing", test: headSharesGet},
 	{name: "a POST never sees a GET's response", test: postIsNoGet},
 	{name: "the query is part of the identity", test: queryApart},
 	{name: "the Host is part of the identity", test: hostApart},
 	{name: "IgnoreQuery leaves out what it names", test: ignoresQuery},
+	{name: "IgnoreHost leaves the Host out", test: ignoresHost},
 	{name: "Vary keeps variants apart", test: variants},
 	{name: "Vary: * is not stored", test: varyStar},
 	{name: "multi-value headers stay multi-value", test: multiValue},
@@ -36,6 +39,7 @@ var caching = []behaviour{
 	{name: "several ranges are cut from a stored response", test: multipleRanges},
 	{name: "a range beyond the end is 416", test: unsatisfiable},
 	{name: "max-age overrules Fresh", test: maxAgeWins},
+	{name: "heuristic freshness counts where it was asked for", test: heuristicAsked},
 	{name: "a stored 404 is served", test: storesNotFound},
 	{name: "a 500 is not stored", test: errorNotStored},
 }
@@ -171,21 +175,31 @@ func winnerGone(e *env) {
 }
 
 func winnerPanics(e *env) {
+	e.winnerUnwinds(func() { panic("winner") }, func(answer func() answer) { require.Error(e, answer().err) })
+}
+
+// winnerExits leaves a client that net/http never answers.
+func winnerExits(e *env) { e.winnerUnwinds(runtime.Goexit, func(func() answer) {}) }
+
+// winnerUnwinds lets the winner end without returning, while a loser may wait.
+func (e *env) winnerUnwinds(unwind func(), check func(func() answer)) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	var runs atomic.Int64
 	s := e.serve(route(e.guard(guard.Config{Fresh: time.Hour}), func(w http.ResponseWriter, _ *http.Request) {
 		if runs.Add(1) == 1 {
 			close(entered)
 			<-leave
-			panic("winner")
+			unwind()
 		}
 		_, _ = io.WriteString(w, "second")
 	}))
-	first := s.goGet(context.Background(), "/x/1")
+	ctx, hangUp := context.WithCancel(context.Background())
+	defer hangUp()
+	first := s.goGet(ctx, "/x/1")
 	receive(e, entered, "the winner")
 	second := s.goGet(context.Background(), "/x/1")
 	close(leave)
-	require.Error(s, receive(e, first, "the winner's end").err)
+	check(func() answer { return receive(e, first, "the winner's end") })
 	receive(e, second, "the loser's end")
 	require.Equal(s, "second", s.ok(s.get("/x/1")).body)
 }
@@ -240,6 +254,16 @@ func ignoresQuery(e *env) {
 	s.runs(1, runs)
 	s.ok(s.get("/x/1?a=2"))
 	s.runs(2, runs)
+}
+
+func ignoresHost(e *env) {
+	s, runs := e.storeWith(guard.Config{IgnoreHost: true}, write("hello"))
+	s.ok(s.get("/x/1", "Host", "shop.example"))
+	s.ok(s.get("/x/1", "Host", "www.shop.example"))
+	s.runs(1, runs)
+	s.ok(s.do(context.Background(), http.MethodPost, "/x/1", nil, "Host", "api.shop.example"))
+	s.ok(s.get("/x/1", "Host", "shop.example"))
+	s.runs(3, runs)
 }
 
 func variants(e *env) {
@@ -353,6 +377,16 @@ func maxAgeWins(e *env) {
 	s.ok(s.get("/x/1"))
 	s.ok(s.get("/x/1"))
 	s.runs(2, runs)
+}
+
+func heuristicAsked(e *env) {
+	s, _ := e.storeWith(guard.Config{Fresh: time.Minute, Heuristic: time.Hour}, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery != "" {
+			w.Header().Set("Last-Modified", time.Now().AddDate(0, 0, -10).UTC().Format(http.TimeFormat))
+		}
+	})
+	require.Equal(s, "dlm;fwd=uri-miss;stored;ttl=60", s.ok(s.get("/x/1")).Header.Get("Cache-Status"))
+	require.Equal(s, "dlm;fwd=uri-miss;stored;ttl=3600", s.ok(s.get("/x/1?dated")).Header.Get("Cache-Status"))
 }
 
 func storesNotFound(e *env) {

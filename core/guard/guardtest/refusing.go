@@ -168,7 +168,7 @@ func noQuorum(e *env) {
 }
 
 func noQuorumOpen(e *env) {
-	g := e.guard(guard.Config{Locks: e.lonely(), Wait: 100 * time.Millisecond, OnUnavailable: guard.FailOpen})
+	g := e.guard(guard.Config{Locks: e.lonely(), Wait: time.Hour, OnUnavailable: guard.FailOpen})
 	s := e.serve(route(g, func(w http.ResponseWriter, r *http.Request) {
 		if _, locked := core.FromContext(r.Context()); !locked {
 			_, _ = io.WriteString(w, "unlocked")

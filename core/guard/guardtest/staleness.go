@@ -22,6 +22,8 @@ var staleness = []behaviour{
 	{name: "a stale response does not stand in for a panic", test: staleUnlessPanic},
 	{name: "a stale response stands in for one that breaks off", test: staleForAborted},
 	{name: "a response that breaks off is cut where nothing may stand in", test: abortedIsCut},
+	{name: "a stale response of another variant stands in for nothing", test: otherVariantStandsBack},
+	{name: "a stale response that was purged while the handler ran stands in for nothing", test: purgedStandsBack},
 	{name: "must-revalidate is never served stale", test: mustRevalidate},
 	{name: "a response is validated, and a 304 makes it new", test: validated},
 	{name: "validation that finds another content stores that", test: validatedAnew},
@@ -171,6 +173,58 @@ func abortedIsCut(e *env) {
 		s.ok(s.get("/x/1"))
 		require.Error(s, s.get("/x/1").err, cacheControl)
 		require.GreaterOrEqual(s, runs.Load(), int64(2))
+	}
+}
+
+func otherVariantStandsBack(e *env) {
+	s, _ := e.store(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Accept-Language")
+		w.Header().Set("Cache-Control", "max-age=0, stale-if-error=60")
+		switch lang := r.Header.Get("Accept-Language"); lang {
+		case "fr":
+			w.WriteHeader(http.StatusBadGateway)
+		case "it":
+			panic(http.ErrAbortHandler)
+		default:
+			_, _ = io.WriteString(w, lang)
+		}
+	})
+	require.Equal(s, "de", s.ok(s.get("/x/1", "Accept-Language", "de")).body)
+	a := s.status(http.StatusBadGateway, s.get("/x/1", "Accept-Language", "fr"))
+	require.Contains(s, a.Header.Get("Cache-Status"), "fwd=vary-miss")
+	require.Error(s, s.get("/x/1", "Accept-Language", "it").err)
+}
+
+// purgedStandsBack fails the second run once what the first one made is purged.
+func purgedStandsBack(e *env) {
+	for name, fail := range map[string]func(http.ResponseWriter){
+		"error":  func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) },
+		"broken": func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+	} {
+		gate := newGate()
+		handler, _ := counted(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=0, stale-if-error=60")
+			if w.Header().Get("X-Run") == "1" {
+				_, _ = io.WriteString(w, "old")
+				return
+			}
+			gate.entered <- r
+			<-gate.leave
+			fail(w)
+		})
+		g := e.guard(guard.Config{Fresh: time.Hour, Wait: patience, Namespace: name})
+		s := e.serve(route(g, handler))
+		require.Equal(s, "old", s.ok(s.get("/x/1")).body)
+		second := s.goGet(context.Background(), "/x/1")
+		receive(e, gate.entered, "the second run")
+		s.purge(func() error { return g.Purge(context.Background(), "id_1") })
+		close(gate.leave)
+		a := receive(e, second, "the second answer")
+		if name == "broken" {
+			require.Error(s, a.err)
+			continue
+		}
+		s.status(http.StatusBadGateway, a)
 	}
 }
 

@@ -20,6 +20,8 @@ var telling = []behaviour{
 	{name: "Cache-Status says why the handler ran", test: saysWhy},
 	{name: "Cache-Status says that a loser shared the winner's response", test: saysCollapsed},
 	{name: "Cache-Status says that a loser could not share the winner's response", test: saysInVain},
+	{name: "Cache-Status says that a response streamed past the cache", test: saysStreamed, at: wrap},
+	{name: "Cache-Status says that a loser could not share what streams", test: saysStreamedInVain, at: wrap},
 	{name: "Cache-Status joins those of caches behind the handler", test: joinsStatus},
 	{name: "no field tells the key", test: keyUntold},
 	{name: "fields of private= and no-cache= reach their own client", test: personalFields},
@@ -32,6 +34,7 @@ var telling = []behaviour{
 	{name: "losers of the lock get nothing a successful PUT has made obsolete", test: putPurgesLast},
 	{name: "Location purges what a prefix was stripped from", test: locationBehindPrefix},
 	{name: "a HEAD that disagrees with a stored response removes it", test: headDisagrees},
+	{name: "a HEAD finds its variant, and removes that one alone", test: headOfVariant},
 	{name: "Location of another origin purges nothing", test: foreignLocation},
 	{name: "an Idempotency-Key belongs to one route", test: keyPerRoute},
 }
@@ -88,6 +91,43 @@ func saysInVain(e *env) {
 		<-leave
 		w.Header().Set("Cache-Control", "private")
 	})
+	s.requireInVain(leave, "private")
+}
+
+// streamingBy are the ways to send a response before it is whole.
+var streamingBy = map[string]func(http.ResponseWriter){
+	"flush":    func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() },
+	"length":   func(w http.ResponseWriter) { _, _ = io.WriteString(w, repeat("x", 1<<10)) },
+	"trailers": func(w http.ResponseWriter) { w.Header().Set(http.TrailerPrefix+"X-Sum", "42") },
+}
+
+func saysStreamed(e *env) {
+	for name, stream := range streamingBy {
+		s, _ := e.storeWith(guard.Config{MaxBody: 512, Namespace: name}, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cache-Status", "origin;hit")
+			stream(w)
+		})
+		for range 2 { // a miss, and hit-for-miss
+			a := s.ok(s.get("/x/1"))
+			require.Equal(s, "origin;hit, dlm;fwd=uri-miss;detail=streamed", strings.Join(a.Header["Cache-Status"], ", "), name)
+		}
+	}
+}
+
+// saysStreamedInVain lets the winner's response begin to stream while a loser waits.
+func saysStreamedInVain(e *env) {
+	leave := make(chan struct{})
+	s, _ := e.storeWith(guard.Config{Wait: patience}, func(w http.ResponseWriter, _ *http.Request) {
+		<-leave
+		_ = http.NewResponseController(w).Flush()
+	})
+	s.requireInVain(leave, "streamed")
+}
+
+// requireInVain asks until a loser was waiting when the winner's response turned
+// out to be its own, as detail says.
+func (s *site) requireInVain(leave chan<- struct{}, detail string) {
+	s.Helper()
 	for id := range 1000 {
 		path := "/x/" + strconv.Itoa(id)
 		one, two := s.goGet(context.Background(), path), s.goGet(context.Background(), path)
@@ -95,11 +135,11 @@ func saysInVain(e *env) {
 		leave <- struct{}{}
 		leave <- struct{}{}
 		said := []string{
-			s.ok(receive(e, one, "one answer")).Header.Get("Cache-Status"),
-			s.ok(receive(e, two, "the other answer")).Header.Get("Cache-Status"),
+			s.ok(receive(s.env, one, "one answer")).Header.Get("Cache-Status"),
+			s.ok(receive(s.env, two, "the other answer")).Header.Get("Cache-Status"),
 		}
-		require.Contains(s, said, `dlm;fwd=uri-miss;detail=private`, "the winner waited for nobody")
-		if slices.Contains(said, `dlm;fwd=uri-miss;collapsed=?0;detail=private`) {
+		require.Contains(s, said, "dlm;fwd=uri-miss;detail="+detail, "the winner waited for nobody")
+		if slices.Contains(said, "dlm;fwd=uri-miss;collapsed=?0;detail="+detail) {
 			return
 		}
 	}
@@ -312,6 +352,27 @@ func keyPerRoute(e *env) {
 		ask(http.MethodPatch, "/x/1")
 	}
 	s.runs(3, runs)
+}
+
+func headOfVariant(e *env) {
+	s, runs := e.storeWith(guard.Config{ObeyClient: true}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Accept-Language")
+		w.Header().Set("ETag", `"`+r.Header.Get("X-Version")+`"`)
+	})
+	ask := func(method, lang, version, cacheControl string) int64 {
+		s.Helper()
+		before := runs.Load()
+		s.ok(s.do(context.Background(), method, "/x/1", nil, "Accept-Language", lang, "X-Version", version, "Cache-Control", cacheControl))
+		return runs.Load() - before
+	}
+	ask(http.MethodGet, "de", "1", "")
+	ask(http.MethodGet, "fr", "1", "")
+	require.Zero(s, ask(http.MethodHead, "fr", "1", "only-if-cached"))
+	ask(http.MethodHead, "fr", "2", "no-cache")
+	require.Zero(s, ask(http.MethodGet, "de", "1", "only-if-cached"))
+	require.EqualValues(s, 1, ask(http.MethodGet, "fr", "2", ""), "its HEAD has shown that it was out of date")
+	require.EqualValues(s, 1, ask(http.MethodGet, "fr", "3", "no-cache"))
+	require.Zero(s, ask(http.MethodGet, "de", "1", "only-if-cached"), "a variant made anew takes no other one's place")
 }
 
 func headDisagrees(e *env) {

@@ -236,6 +236,7 @@ func slowBody(e *env) {
 	}()
 	_, err := io.WriteString(writer, "ab") // returns when the transport took it
 	require.NoError(s, err)
+	s.requireInside(1)
 	fast := s.do(context.Background(), http.MethodPost, "/x/1", bytes.NewReader([]byte("fast")))
 	require.Equal(s, "fast", s.ok(fast).body)
 	_, err = io.WriteString(writer, "cd")

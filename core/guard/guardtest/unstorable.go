@@ -29,11 +29,14 @@ var unstorable = []behaviour{
 	{name: "a flush streams through a cached route and is not stored", test: flushNotStored},
 	{name: "a hijack works on a cached route", test: hijackNotStored, only: "h1"},
 	{name: "trailers arrive on a cached route and are not stored", test: trailersNotStored},
+	{name: "a trailer that was announced and never set ends the response", test: trailerNeverSet},
 	{name: "1xx responses arrive on a cached route", test: hintsWhileCaching},
 	{name: "deadlines can be set on a cached route", test: deadlinesWhileCaching},
 	{name: "a response over MaxBody arrives whole and is not stored", test: overMaxBody},
 	{name: "io.Copy beyond MaxBody", test: copyOverMaxBody},
 	{name: "a response cut short is not stored", test: cutShort},
+	{name: "a response made after its client has gone is not stored", test: madeForNobody},
+	{name: "a panic after a flush cuts the response, which is not stored", test: panicsWhileStreaming},
 	{name: "a 206 of the handler is not stored", test: partialNotStored},
 	{name: "compressed content goes to who can read it", test: compressed},
 	{name: "a GET with a body has no part in the cache", test: fatGet},
@@ -215,6 +218,17 @@ func trailersNotStored(e *env) {
 	s.runs(2, runs)
 }
 
+func trailerNeverSet(e *env) {
+	s, runs := e.store(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Trailer", "X-Sum")
+		_, _ = io.WriteString(w, "content")
+	})
+	for range 2 {
+		require.Equal(s, "content", s.ok(s.get("/x/1")).body)
+	}
+	s.runs(2, runs)
+}
+
 func hintsWhileCaching(e *env) {
 	s, _ := e.store(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
@@ -270,6 +284,39 @@ func cutShort(e *env) {
 	require.Error(s, s.get("/x/1").err)
 	require.Error(s, s.get("/x/1").err)
 	require.GreaterOrEqual(s, runs.Load(), int64(2)) // the client may try again by itself
+}
+
+func madeForNobody(e *env) {
+	g := newGate()
+	s, runs := e.store(g.ServeHTTP)
+	ctx, hangUp := context.WithCancel(context.Background())
+	first := s.goGet(ctx, "/x/1")
+	receive(e, g.entered, "the handler")
+	hangUp()
+	require.Error(s, receive(e, first, "the client's end").err)
+	s.requireInside(0)
+	close(g.leave)
+	s.ok(s.get("/x/1"))
+	s.runs(2, runs)
+}
+
+func panicsWhileStreaming(e *env) {
+	for name, v := range map[string]any{"panic": "the handler", "abort": http.ErrAbortHandler} {
+		s, runs := e.storeWith(guard.Config{Namespace: name}, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, "data: 1\n")
+			if r.URL.RawQuery == "" {
+				_ = http.NewResponseController(w).Flush()
+				panic(v)
+			}
+		})
+		resp, err := s.client.Get(s.url + "/x/1")
+		require.NoError(s, err)
+		_, err = io.ReadAll(resp.Body)
+		require.Error(s, err, name)
+		_ = resp.Body.Close()
+		require.Error(s, s.get("/x/1").err, name)
+		s.runs(2, runs)
+	}
 }
 
 func partialNotStored(e *env) {
