@@ -42,6 +42,21 @@ func TestManyTargetsLeaveMemoryFlat(t *testing.T) {
 	require.Less(t, heap(), before+8*room, "bytes in use")
 }
 
+// The cap on bytes is one on entries, however small they are.
+func TestManyTargetsAreBoundedInNumber(t *testing.T) {
+	const (
+		room     = 16 << 10
+		smallest = 512 // what an entry counts for at least
+		targets  = 10 * room / smallest
+	)
+	g := newGuard(t, guard.Config{Fresh: time.Hour, Store: cache.NewMemory(room), Key: func(*http.Request) (string, error) { return "k", nil }})
+	h := nethttplock.Wrap(g, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	for i := range targets {
+		require.Equal(t, http.StatusNoContent, asked(h, fmt.Sprintf("/x?n=%d", i)))
+	}
+	require.Eventually(t, func() bool { return g.Usage().Entries <= room/smallest }, patience, time.Millisecond, "%d entries", g.Usage().Entries)
+}
+
 func heap() uint64 {
 	var m runtime.MemStats
 	runtime.GC()

@@ -120,7 +120,9 @@ type Config struct {
 	// what to call when the handler has returned, with the status it answered, 0 for
 	// none or a panic, and its error. Of a refresh in the background, cause is a
 	// context with the values of the request that found the response stale and may
-	// be over; otherwise nil. Telemetry's Observer.OnFetch makes a span of it.
+	// be over; otherwise nil. Telemetry's Observer.OnFetch makes a span of it. A run
+	// that the store has no part in, above all of a Guard that serializes, is not
+	// told of: the lock's hold is its span.
 	// Default none.
 	OnFetch func(ctx, cause context.Context) (context.Context, func(status int, err error))
 

@@ -17,6 +17,42 @@
 // [Config.ReadAhead]; a slow reader of the response does hold the lock, as long
 // as [Config.MaxHold] lets it: set the server's WriteTimeout.
 //
+// # What is promised
+//
+// Requests of different keys never wait for each other. Of those that find nothing
+// stored, one in the fleet runs the handler and the others share its response.
+// Whoever finds the lock taken gets the stale response at once where there is one,
+// or waits, [Config.Wait] at most, and is refused then. A client that goes away
+// ends its own request and no other. A panic, [http.ErrAbortHandler] and
+// [runtime.Goexit] free the lock and everybody who waits for it, and go on to
+// whoever expects them. A handler that asks for what it runs under is told of the
+// deadlock within the process, and refused at the end of its wait over the network.
+//
+// Nothing is stored that is not whole, that was made under a lost lock or before a
+// purge, or that is not for everybody. What could not be stored is remembered, so
+// that nobody queues for it. A stale response is refreshed once in the fleet, behind
+// the client it was served to, and Close waits for that. When a refresh fails the
+// old response stays, and the handler is left alone for a while. What was purged
+// serves nobody any more, in no process and in place of no error. An outage of Redis
+// refuses requests or lets them run, as configured, and hangs none.
+//
+// What is flushed, hijacked, larger than [Config.MaxBody] or ends in trailers
+// reaches its client whole and nobody else. Set-Cookie, private and no-store
+// responses, and those to requests with Authorization or a Cookie, reach one client
+// alone. Fields with several values keep them, and what outer middleware has set is
+// not stored. Content is never sent in a coding its client cannot read. HEAD and GET
+// share what is stored, and no other method sees it. Freshness, variants,
+// validation, ranges and invalidation are those of RFC 9111 for a shared cache. A
+// handler that is serialized can do all that the server's writer can. Frameworks
+// find their writer, their errors and their hooks as without a Guard.
+//
+// Keys that differ in any byte, or belong to other routes, methods or namespaces,
+// are different. A request without a key is refused before its handler runs. No
+// part of a target gives one client the answer to another, whether the key names
+// it or not. No field tells the key, and no line of the log holds one unescaped.
+// Queues, memory and what one response can occupy are bounded. An Idempotency-Key
+// runs the handler once for each principal, also where the process ends.
+//
 // # The cache
 //
 // A Guard with Fresh is a shared cache in front of the handler as of RFC 9111,
@@ -27,6 +63,10 @@
 // passed on as it comes, and neither stored nor shared. From its first byte on it
 // holds no lock: whoever waited for it runs the handler beside it, and the context
 // of its own handler ends with the client alone.
+//
+// A HEAD that the handler answers, and whose validators or length are not those of
+// the stored response it would have selected, removes that one; one that agrees
+// does not freshen it, which RFC 9111 §4.3.5 leaves to the cache.
 //
 // Requests with Authorization or a Cookie, and responses with Set-Cookie, have
 // no part in it unless an option whose name begins with Dangerously says so. With

@@ -117,6 +117,22 @@ func TestGuardsHandlerRunIsASpanOfItsRequest(t *testing.T) {
 	}
 }
 
+// A run that the store has no part in is no fetch: the hold of its lock is its span.
+func TestSerializedRunIsTheHoldOfItsRequest(t *testing.T) {
+	o, _, spans := observer(t)
+	locks, err := core.New(core.Config{Nodes: coretest.Embedded(t, 1).URLs(), Observer: o})
+	require.NoError(t, err)
+	defer locks.Close()
+	g, err := guard.New(guard.Config{Locks: locks, Key: func(r *http.Request) (string, error) { return r.URL.Path, nil }, OnFetch: o.OnFetch("orders")})
+	require.NoError(t, err)
+	defer g.Close()
+	ctx, request := tracer{all: spans}.Start(t.Context(), "request")
+	h := nethttplock.Wrap(g, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodPost, "/orders/42", nil))
+	require.Equal(t, request.SpanContext(), spans.named("dlm hold")[0].parent)
+	require.Empty(t, spans.named("dlm fetch"))
+}
+
 // refreshed asks until the Guard has refreshed in the background, and gives the
 // request that found the response stale.
 func (s *shop) refreshed(t *testing.T) (request, fetch *span) {

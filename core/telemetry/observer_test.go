@@ -124,6 +124,30 @@ func TestNodeTransitions(t *testing.T) {
 	}, m.series())
 }
 
+func TestNodesOfAManagerGoDownAndComeBack(t *testing.T) {
+	o, m, _ := observer(t)
+	nodes := coretest.Embedded(t, 3)
+	locks, err := core.New(core.Config{Nodes: nodes.URLs(), Observer: o})
+	require.NoError(t, err)
+	defer locks.Close()
+	until := func(state string, want float64) {
+		t.Helper()
+		series := "dlm.node.transitions dlm.node.state=" + state + ",server.address=127.0.0.1,server.port=" + nodes.Node(1).Addr()[len("127.0.0.1:"):]
+		require.Eventually(t, func() bool {
+			_, _ = locks.Health(t.Context())
+			return m.sum(series) >= want
+		}, time.Minute, time.Millisecond, series)
+	}
+	_, err = locks.Health(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, nodes.Node(1).Kill())
+	until("down", 1)
+	require.NoError(t, nodes.Node(1).Restart())
+	until("up", 1)
+	require.NoError(t, nodes.Node(1).Kill())
+	until("down", 2)
+}
+
 func TestGroupsStandForKeys(t *testing.T) {
 	o, m, s := observer(t, func(c *telemetry.Config) {
 		c.Group = func(key string) string { group, _, _ := strings.Cut(key, "_"); return group }
