@@ -78,9 +78,10 @@
 // A Redis user that may do what a Manager needs and nothing else, for the
 // default prefix, here on Redis 7:
 //
-//	ACL SETUSER dlm on >password resetkeys resetchannels -@all ~dlm:1:* &dlm:1:wake:* +evalsha +eval +script|load +get +set +del +pexpire +pttl +zadd +zscore +zpopmin +zrem +hmget +hset +time +publish +subscribe +ping +info
+//	ACL SETUSER dlm on >password resetkeys resetchannels -@all ~dlm:1:* &dlm:1:wake:* +evalsha +eval +script|load +get +mget +set +del +exists +pexpire +pttl +zadd +zscore +zpopmin +zrem +hmget +hset +time +publish +subscribe +ping +info
 //
 // Without +info a Manager works, and cannot tell replicas and evicting servers.
+// Without +mget and +exists, locks that are released at the same time cost the server more.
 //
 // # Sources
 //

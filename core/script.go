@@ -13,6 +13,8 @@ var (
 	raiseSource string
 	//go:embed lua/release.lua
 	releaseSource string
+	//go:embed lua/releasejoint.lua
+	releaseJointSource string
 	//go:embed lua/renew.lua
 	renewSource string
 	//go:embed lua/inspect.lua
@@ -26,7 +28,7 @@ var (
 var (
 	acquireScript = wire.NewScript(acquireSource)
 	raiseScript   = wire.NewScript(raiseSource)
-	releaseScript = wire.NewScript(releaseSource)
+	releaseScript = wire.NewJointScript(releaseSource, releaseJointSource)
 	renewScript   = wire.NewScript(renewSource)
 	inspectScript = wire.NewScript(inspectSource)
 	meetScript    = wire.NewScript(meetSource)
@@ -35,4 +37,4 @@ var (
 
 // hotScripts are loaded on every new connection, so that the first lock on it
 // needs no second round trip.
-var hotScripts = []*wire.Script{acquireScript, releaseScript, renewScript, raiseScript, inspectScript}
+var hotScripts = []*wire.Script{acquireScript, releaseScript, releaseScript.Joint(), renewScript, raiseScript, inspectScript}

@@ -22,7 +22,10 @@ func Claim(lock string, record []byte, ttl time.Duration, fence string, score ui
 	b = append(b, "*7\r\n$4\r\nZADD\r\n"...)
 	b = appendBulk(b, fence)
 	b = append(b, "$2\r\nXX\r\n$2\r\nGT\r\n$2\r\nCH\r\n"...)
-	return &Request{claim: appendBulkInt(b, score)}
+	r := &Request{claim: appendBulkInt(b, score)}
+	r.room[0] = lock
+	r.Keys = r.room[:1:1]
+	return r
 }
 
 func appendBulkInt(b []byte, v uint64) []byte {

@@ -102,6 +102,7 @@ func (s *Stream) fail(cause error) {
 	s.mu.Lock()
 	sent := s.conn != nil
 	s.conn, s.reason = nil, cause
+	s.dissolveJoint()
 	lost := s.takeLost(sent && !s.closed)
 	s.out, s.half = s.out[:0], false
 	s.empty()

@@ -33,7 +33,7 @@ const (
 func (s *Stream) lend() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lone < loneCalls || s.flights.len() > 0 || s.closed {
+	if s.lone < loneCalls || s.busy() > 0 || s.closed {
 		return false
 	}
 	s.readership, s.used = lent, false
@@ -84,7 +84,7 @@ func (s *Stream) readHere(conn net.Conn, in *bufio.Reader) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		s.lone, err = -lateCalls, nil
 	}
-	if err == nil && answered > 0 && s.flights.len() == 0 && in.Buffered() == 0 && !s.closed {
+	if err == nil && answered > 0 && s.busy() == 0 && in.Buffered() == 0 && !s.closed {
 		s.readership = lent
 		s.mu.Unlock()
 		return

@@ -108,14 +108,13 @@ func (s *Stream) settle(replies []Reply) (answered int, err error) {
 			err = fmt.Errorf("%w: nothing was asked", errProtocol)
 			break
 		}
-		d, done := s.match(r)
-		if done {
-			ready = append(ready, d)
+		if ready, err = s.match(ready, r); err != nil {
+			break
 		}
 	}
 	again := len(s.out) > unsent
 	s.note(ready)
-	if s.flights.len() == 0 {
+	if s.busy() == 0 {
 		s.empty()
 	}
 	s.mu.Unlock()
@@ -150,10 +149,13 @@ func (s *Stream) note(ready []delivery) {
 
 // match takes the oldest call off the books, unless r is only half of its
 // answer, or none because the server has forgotten the script. mu is held.
-func (s *Stream) match(r Reply) (d delivery, done bool) {
-	if s.flights.front().call.Req.claim != nil && !s.half {
+func (s *Stream) match(ready []delivery, r Reply) ([]delivery, error) {
+	switch front := s.flights.front(); {
+	case front.joined > 0:
+		return s.matchJoint(ready, r)
+	case front.call.Req.claim != nil && !s.half:
 		s.half, s.first = true, r // the second reply completes it
-		return d, false
+		return ready, nil
 	}
 	f := s.flights.pop()
 	if s.half {
@@ -161,16 +163,21 @@ func (s *Stream) match(r Reply) (d delivery, done bool) {
 		s.half, s.first = false, Reply{}
 	}
 	r.Repeated = f.again
-	if refused, ok := r.Err.(ServerError); ok && refused.noScript() { //nolint:errorlint // as it was read
-		if f.call.abandoned() {
-			r.Err = ErrAbandoned
-			return delivery{f.call, r}, true
+	if forgotten(r) {
+		if !f.call.abandoned() {
+			// Under mu, so that a release sent from now on stands behind it.
+			f.at = time.Now()
+			s.out = appendRun(s.out, f.call.Req, f.call.Tail, true)
+			s.flights.push(f)
+			return ready, nil
 		}
-		// Under mu, so that a release sent from now on stands behind it.
-		f.at = time.Now()
-		s.out = appendRun(s.out, f.call.Req, f.call.Tail, true)
-		s.flights.push(f)
-		return d, false
+		r.Err = ErrAbandoned
 	}
-	return delivery{f.call, r}, true
+	return append(ready, delivery{f.call, r}), nil
+}
+
+// forgotten reports whether the server has no such script.
+func forgotten(r Reply) bool {
+	refused, ok := r.Err.(ServerError) //nolint:errorlint // as it was read
+	return ok && refused.noScript()
 }

@@ -15,6 +15,7 @@ import (
 // Script is Lua source and the name Redis knows it by.
 type Script struct {
 	source, sha string
+	joint       *Script // see NewJointScript; nil: each run goes by itself
 }
 
 // NewScript names the source.
@@ -22,6 +23,21 @@ func NewScript(source string) *Script {
 	sum := sha1.Sum([]byte(source)) //nolint:gosec // not for secrecy
 	return &Script{source: source, sha: hex.EncodeToString(sum[:])}
 }
+
+// NewJointScript is NewScript of each, whose runs may be done by joint when several
+// of them wait to be sent. They must have the first argument to themselves and
+// share the others, and stand being executed after calls about other keys that
+// were sent later. joint gets the first keys of all, the second keys of all and so on,
+// then the first argument of each and the shared ones; it returns what each of them would
+// return, or one integer where that is the same for all.
+func NewJointScript(each, joint string) *Script {
+	s := NewScript(each)
+	s.joint = NewScript(joint)
+	return s
+}
+
+// Joint is the script that does many runs, or nil.
+func (s *Script) Joint() *Script { return s.joint }
 
 // Request is one run of a script. It may be sent to many nodes and must not
 // change afterwards.
@@ -71,22 +87,14 @@ func (r *Request) append(b []byte, tail Tail) []byte {
 // appendRun encodes the run of a script; extra, when it is not empty, is one
 // more argument, or one more key when it holds the separator of the two.
 func appendRun(b []byte, req *Request, tail Tail, whole bool) []byte {
-	n := 3 + len(req.Keys) + len(req.Args) + tail.size()
-	b = append(b, '*')
-	b = strconv.AppendInt(b, int64(n), 10)
-	b = append(b, "\r\n"...)
-	if whole {
-		b = appendBulk(b, "EVAL")
-		b = appendBulk(b, req.Script.source)
-	} else {
-		b = appendBulk(b, "EVALSHA")
-		b = appendBulk(b, req.Script.sha)
-	}
-	keys := len(req.Keys)
+	keys, args := len(req.Keys), len(req.Args)
 	if tail.Key != "" {
 		keys++
 	}
-	b = appendBulkInt(b, uint64(keys)) //nolint:gosec // a length
+	if tail.Arg != "" {
+		args++
+	}
+	b = appendRunHead(b, req.Script, keys, args, whole)
 	for _, k := range req.Keys {
 		b = appendBulk(b, k)
 	}
@@ -100,6 +108,20 @@ func appendRun(b []byte, req *Request, tail Tail, whole bool) []byte {
 		b = appendBulk(b, tail.Arg)
 	}
 	return b
+}
+
+func appendRunHead(b []byte, s *Script, keys, args int, whole bool) []byte {
+	b = append(b, '*')
+	b = strconv.AppendInt(b, int64(3+keys+args), 10)
+	b = append(b, "\r\n"...)
+	if whole {
+		b = appendBulk(b, "EVAL")
+		b = appendBulk(b, s.source)
+	} else {
+		b = appendBulk(b, "EVALSHA")
+		b = appendBulk(b, s.sha)
+	}
+	return appendBulkInt(b, uint64(keys)) //nolint:gosec // a length
 }
 
 func appendCommand(b []byte, args ...string) []byte {

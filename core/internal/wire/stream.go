@@ -68,6 +68,7 @@ type Stream struct {
 	kicked   bool      // the writer is about to look. Guarded by mu
 	deadline time.Time // of the next write. Guarded by mu
 	flights  ring      // sent or about to be, in order. Guarded by mu
+	joint    joint     // about to be sent behind those, as one. Guarded by mu
 	crowd    int       // how many calls the last batch answered. Guarded by mu
 	half     bool      // the first of two replies to the oldest call is here. Guarded by mu
 	first    Reply     // that one. Guarded by mu
@@ -96,6 +97,8 @@ type flight struct {
 	call  Call
 	at    time.Time
 	again bool // sent before, on a connection that broke
+	// joined is how many calls, from this one on, were sent as one run; 0: it alone.
+	joined int
 }
 
 // NewStream is a stream that Start connects.
@@ -117,7 +120,7 @@ func (s *Stream) Close(grace time.Duration) {
 	s.mu.Lock()
 	s.closed = true
 	conn := s.conn
-	if conn == nil || s.flights.len() == 0 {
+	if conn == nil || s.busy() == 0 {
 		s.empty()
 	}
 	s.mu.Unlock()
@@ -152,15 +155,17 @@ func (s *Stream) Send(now time.Time, c Call) {
 		c.To.Receive(c.Node, Reply{Err: &notSent{err}})
 		return
 	}
-	alone := s.flights.len() == 0 && (s.crowd <= 1 || s.opt.Sole)
-	s.flights.push(flight{call: c, at: now})
+	f := flight{call: c, at: now}
 	if s.conn == nil {
+		s.flights.push(f)
 		s.mu.Unlock() // encoded when the connection is there
 		return
 	}
+	alone := s.busy() == 0 && !s.writing && !s.kicked && (s.crowd <= 1 || s.opt.Sole)
+	s.enter(f, alone)
 	here, over := s.borrow(c.Wait)
 	conn, in := s.conn, s.in
-	s.push(c, now, alone)
+	s.push(now, alone)
 	switch {
 	case here:
 		s.readHere(conn, in)
@@ -169,10 +174,12 @@ func (s *Stream) Send(now time.Time, c Call) {
 	}
 }
 
-// push writes the call, or leaves that to whoever writes. mu is held on entry
-// and released.
-func (s *Stream) push(c Call, now time.Time, alone bool) {
-	s.out = c.Req.append(s.out, c.Tail)
+// busy is how many calls are in flight. mu is held.
+func (s *Stream) busy() int { return s.flights.len() + len(s.joint.flights) }
+
+// push writes what has gathered, or leaves that to whoever writes. mu is held on
+// entry and released.
+func (s *Stream) push(now time.Time, alone bool) {
 	switch {
 	case s.writing || s.kicked:
 		s.mu.Unlock() // whoever writes takes it along
@@ -197,7 +204,7 @@ func (s *Stream) refusal(now time.Time, force bool) error {
 	if force {
 		limit = 2
 	}
-	if s.flights.len() >= limit*maxInFlight || len(s.out) >= limit*maxBacklog {
+	if s.busy() >= limit*maxInFlight || len(s.out) >= limit*maxBacklog {
 		return errSaturated
 	}
 	if force || s.flights.len() == 0 {

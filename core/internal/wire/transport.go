@@ -17,15 +17,6 @@ type Receiver interface {
 // left out when it is empty. A Claim has use for the argument only.
 type Tail struct{ Key, Arg string }
 
-func (t Tail) size() (n int) {
-	for _, s := range []string{t.Key, t.Arg} {
-		if s != "" {
-			n++
-		}
-	}
-	return n
-}
-
 // Call is one request on its way to one node.
 type Call struct {
 	Req  *Request

@@ -17,6 +17,7 @@ func (s *Stream) wakeWriter() {
 // flush writes what has gathered, once. mu is held on entry and released.
 func (s *Stream) flush(now time.Time) {
 	s.writing = true
+	s.closeJoint()
 	out, conn := s.out, s.conn
 	s.out, s.spare = s.spare[:0], nil
 	s.arm(conn, now)
@@ -29,7 +30,7 @@ func (s *Stream) flush(now time.Time) {
 	if cap(out) <= keepBuffer {
 		s.spare = out[:0]
 	}
-	more := len(s.out) > 0
+	more := s.gathered()
 	s.mu.Unlock()
 	if err != nil {
 		_ = conn.Close() // the reader sees it and settles what is in flight
@@ -38,6 +39,9 @@ func (s *Stream) flush(now time.Time) {
 		s.wakeWriter()
 	}
 }
+
+// gathered reports whether there is anything to write. mu is held.
+func (s *Stream) gathered() bool { return len(s.out) > 0 || len(s.joint.flights) > 0 }
 
 // arm bounds the next write. Setting a deadline costs as much as a small write,
 // so it is set ahead and renewed rarely. mu is held.
@@ -60,7 +64,7 @@ func (s *Stream) write(ctx context.Context) {
 		runtime.Gosched()
 		s.mu.Lock()
 		s.kicked = false
-		if s.writing || s.conn == nil || len(s.out) == 0 {
+		if s.writing || s.conn == nil || !s.gathered() {
 			s.mu.Unlock()
 			continue
 		}
