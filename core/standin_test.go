@@ -292,6 +292,13 @@ func (n *standIn) run(source string, keys, args []string) string {
 		}
 		delete(n.locks, keys[0])
 		return ":2\r\n"
+	case releaseJointSource:
+		locks := keys[:len(keys)/2]
+		all := fmt.Sprintf("*%d\r\n", len(locks))
+		for i, lock := range locks {
+			all += n.run(releaseSource, []string{lock}, args[i:i+1])
+		}
+		return all
 	}
 	return "-NOSCRIPT\r\n"
 }
@@ -336,7 +343,7 @@ func args0(args []string) string {
 
 // scriptNamed finds a script by its source or by its SHA-1.
 func scriptNamed(name string) string {
-	for _, source := range []string{acquireSource, raiseSource, releaseSource, renewSource, inspectSource, meetSource} {
+	for _, source := range []string{acquireSource, raiseSource, releaseSource, releaseJointSource, renewSource, inspectSource, meetSource} {
 		sum := sha1.Sum([]byte(source)) //nolint:gosec // not for secrecy
 		if name == source || name == hex.EncodeToString(sum[:]) {
 			return source
