@@ -38,6 +38,8 @@ func (g *Guard) bypass(r *http.Request) rfc9111.Reason {
 		return rfc9111.ReasonClientNoStore
 	case len(r.Header["Upgrade"]) > 0:
 		return reasonIncomplete
+	case rfc9111.WithdrawsField(r.Header):
+		return reasonConnection
 	}
 	return rfc9111.OK
 }
@@ -278,7 +280,8 @@ func (g *Guard) run(ctx context.Context, w http.ResponseWriter, x *recorded, nex
 	tie, ctx := newLeash(ctx, x.request.Context())
 	defer tie.end()
 	req := x.request.WithContext(ctx)
-	req.Header = g.forwarded(x.request, old.Value)
+	asked := validatable(old.Value)
+	req.Header = g.forwarded(x.request, asked)
 	rec, writer := newRecorder(w, x.request, g.MaxBody)
 	rec.onLive = func() {
 		g.tellLive(rec, x.fwd, cache.Waited(ctx))
@@ -289,7 +292,7 @@ func (g *Guard) run(ctx context.Context, w http.ResponseWriter, x *recorded, nex
 	if aborted {
 		return nil, abortedError{}
 	}
-	resp := g.settle(ctx, rec, x, old.Value)
+	resp := g.settle(ctx, rec, x, asked)
 	resp.err = handlerErr
 	failed := serverError(resp.status) || resp.reason == reasonCutShort
 	if stored && failed && !resp.live && g.standsIn(old) {
@@ -323,10 +326,19 @@ func (g *Guard) tellLive(rec *recorder, fwd rfc9111.Fwd, waited bool) {
 	}
 }
 
+// validatable is old where the handler can be asked whether it still holds, else
+// nil.
+func validatable(old *response) *response {
+	if old == nil || !old.meta.HasValidator() || old.status != http.StatusOK {
+		return nil
+	}
+	return old
+}
+
 // forwarded are the request's fields for the handler: the conditions are the
 // store's, not the client's, whose answer is made of what comes back.
 func (g *Guard) forwarded(r *http.Request, old *response) http.Header {
-	if old == nil || !old.meta.HasValidator() || old.status != http.StatusOK {
+	if old == nil {
 		return (&rfc9111.Stored{}).Revalidation(r.Header)
 	}
 	validators := old.meta
@@ -342,12 +354,20 @@ func (g *Guard) settle(ctx context.Context, rec *recorder, x *recorded, old *res
 	x.complete = rec.finish()
 	x.live = rec.live
 	x.status, x.header, x.body, x.received = rec.status, rec.sent, rec.body, time.Now()
-	if x.complete && x.status == http.StatusNotModified && old != nil {
+	switch {
+	case !x.complete || x.status != http.StatusNotModified:
+	case old != nil:
 		g.validate(ctx, x, old)
+	case !conditional(x.request): // a client without a copy has no use for it
+		x.status, x.header = http.StatusBadGateway, http.Header{}
 	}
 	resp := g.judge(x)
 	resp.live = rec.live
 	return resp
+}
+
+func conditional(r *http.Request) bool {
+	return len(r.Header["If-None-Match"]) > 0 || len(r.Header["If-Modified-Since"]) > 0
 }
 
 // validate merges a 304 into what it is about. One that is about something else

@@ -24,8 +24,7 @@ func (g *Guard) sendShared(w http.ResponseWriter, r *http.Request, resp *respons
 		return
 	}
 	if resp.meta.Evaluate(r.Header) == rfc9111.NotModified {
-		rfc9111.SetNotModified(w.Header())
-		w.WriteHeader(http.StatusNotModified)
+		sendNotModified(w)
 		return
 	}
 	if lines := r.Header["Range"]; len(lines) > 0 && r.Method == http.MethodGet && resp.meta.RangeApplies(r.Header) {
@@ -59,7 +58,17 @@ func (g *Guard) deliverOwn(w http.ResponseWriter, r *http.Request, resp *respons
 	addHeader(h, resp.full)
 	s.Detail = string(resp.reason)
 	g.addStatus(h, s)
+	// The handler was asked without the client's conditions: see forwarded.
+	if resp.reason != reasonCutShort && resp.meta.Evaluate(r.Header) == rfc9111.NotModified {
+		sendNotModified(w)
+		return
+	}
 	g.send(w, r, resp)
+}
+
+func sendNotModified(w http.ResponseWriter) {
+	rfc9111.SetNotModified(w.Header())
+	w.WriteHeader(http.StatusNotModified)
 }
 
 // statusOf tells what the request went through.

@@ -76,13 +76,14 @@ func (g *Guard) valueName(s *scratch, r *http.Request, key string) string {
 type place struct {
 	guard         *Guard
 	pattern, host string
+	tls           bool
 	name          []byte
 }
 
 // prefix is what [Guard.appendPlace] appends for r, which GET or HEAD asks for.
 func (p *place) prefix(g *Guard, r *http.Request) []byte {
-	if p.guard != g || p.pattern != r.Pattern || p.host != r.Host {
-		p.guard, p.pattern, p.host = g, r.Pattern, r.Host
+	if p.guard != g || p.pattern != r.Pattern || p.host != r.Host || p.tls != (r.TLS != nil) {
+		p.guard, p.pattern, p.host, p.tls = g, r.Pattern, r.Host, r.TLS != nil
 		p.name = g.appendPlace(p.name[:0], r)
 	}
 	return p.name

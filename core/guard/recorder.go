@@ -27,6 +27,7 @@ type recorder struct {
 	live   bool
 	onLive func() // told before the first byte goes out; nil: nobody cares
 	broken error  // of the client's connection
+	deaf   bool   // the client knows no 1xx
 
 	refused bool // what is recorded answers for the handler, which did not run
 }
@@ -44,7 +45,7 @@ func markRefused(w http.ResponseWriter) {
 // newRecorder returns the writer for the handler. It can be hijacked only where
 // the connection can: handlers ask by type assertion.
 func newRecorder(w http.ResponseWriter, r *http.Request, limit int64) (*recorder, http.ResponseWriter) {
-	rec := &recorder{w: w, limit: limit, header: make(http.Header)}
+	rec := &recorder{w: w, limit: limit, header: make(http.Header), deaf: !hearsInterim(r)}
 	if r.ProtoMajor == 1 && canHijack(w) {
 		return rec, hijackable{rec}
 	}
@@ -90,9 +91,15 @@ func (rec *recorder) WriteHeader(status int) {
 	}
 }
 
+// hearsInterim: no 1xx is sent to a client of HTTP/1.0 (RFC 9110 §15.2).
+func hearsInterim(r *http.Request) bool { return r.ProtoAtLeast(1, 1) }
+
 // inform passes a 1xx on at once, with the fields it is sent with. It goes to
 // the server's own writer: those of gin and echo would take it for the final one.
 func (rec *recorder) inform(status int) {
+	if rec.deaf {
+		return
+	}
 	server := innermost(rec.w)
 	outer := server.Header()
 	before := outer.Clone()

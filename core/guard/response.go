@@ -124,12 +124,14 @@ func (g *Guard) judge(rec *recorded) *response {
 }
 
 // reasonIncomplete is said of what streamed past the cache, reasonBody of a
-// request whose body may have a part in the answer.
+// request whose body may have a part in the answer, reasonConnection of one that
+// asks a proxy behind the Guard to answer without some of its fields.
 const (
 	reasonIncomplete rfc9111.Reason = "streamed"
 	reasonCutShort   rfc9111.Reason = "cut-short"
 	reasonBody       rfc9111.Reason = "request-body"
 	reasonOverride   rfc9111.Reason = "method-override"
+	reasonConnection rfc9111.Reason = "connection-field"
 )
 
 func (g *Guard) refusal(rec *recorded, header http.Header, meta *rfc9111.Stored) rfc9111.Reason {
@@ -164,6 +166,9 @@ func (g *Guard) lifetimes(meta *rfc9111.Stored) cache.Policy {
 	}
 	if meta.HasValidator() {
 		p.StaleIfError = max(p.StaleIfError, fresh, keepValidated)
+	}
+	if serverError(meta.Status) { // it is what others stand in for
+		p.Stale, p.StaleIfError = 0, 0
 	}
 	if g.Fresh == 0 {
 		p = cache.Policy{Stale: p.Fresh + p.Stale, StaleIfError: p.Fresh + p.StaleIfError}

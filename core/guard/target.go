@@ -23,14 +23,18 @@ func (g *Guard) appendValueName(dst []byte, key string, r *http.Request) []byte 
 	return g.appendTarget(appendField(g.appendPlace(dst, r), key), r)
 }
 
-// appendPlace appends what all names of a route and a host begin with.
+// appendPlace appends what all names of a route and an origin begin with. The
+// scheme is part of it: a handler may send clients of http to https, and only them.
 func (g *Guard) appendPlace(dst []byte, r *http.Request) []byte {
 	var stack [192]byte
 	dst = appendField(dst, g.appendScope(stack[:0], r))
 	if !g.IgnoreHost {
 		dst = appendLowered(dst, r.Host)
 	}
-	return dst
+	if r.TLS != nil {
+		return append(dst, 1)
+	}
+	return append(dst, 0)
 }
 
 func (g *Guard) appendTarget(dst []byte, r *http.Request) []byte {

@@ -12,13 +12,14 @@ import (
 type watcher struct {
 	http.ResponseWriter
 	told bool
+	deaf bool // the client knows no 1xx
 	tell func(status int, h http.Header)
 }
 
 // newWatcher returns the writer for the handler; as with the recorder it can be
 // hijacked only where the connection can.
 func newWatcher(w http.ResponseWriter, r *http.Request, tell func(int, http.Header)) (*watcher, http.ResponseWriter) {
-	watch := &watcher{ResponseWriter: w, tell: tell}
+	watch := &watcher{ResponseWriter: w, tell: tell, deaf: !hearsInterim(r)}
 	if r.ProtoMajor == 1 && canHijack(w) {
 		return watch, hijackableWatcher{watch}
 	}
@@ -30,7 +31,9 @@ func (w *watcher) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *watcher) WriteHeader(status int) {
 	switch {
 	case status < 200 && status != http.StatusSwitchingProtocols:
-		innermost(w.ResponseWriter).WriteHeader(status)
+		if !w.deaf {
+			innermost(w.ResponseWriter).WriteHeader(status)
+		}
 	case !w.told:
 		w.told = true
 		w.tell(status, w.Header())

@@ -10,11 +10,8 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"log"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -23,7 +20,6 @@ import (
 	"github.com/market-intel-brain/dlm/core"
 	"github.com/market-intel-brain/dlm/core/coretest"
 	"github.com/market-intel-brain/dlm/core/guard"
-	"github.com/market-intel-brain/dlm/nethttplock"
 )
 
 func main() {
@@ -59,47 +55,13 @@ func run(origin, listen, nodes string, fresh, stale time.Duration) error {
 	}
 	defer func() { _ = closeGuard() }()
 
-	server := &http.Server{Addr: listen, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Addr: listen, Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	defer context.AfterFunc(ctx, func() { _ = server.Shutdown(context.Background()) })()
 	log.Printf("caching %s on http://%s", origin, listen)
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
-}
-
-// newProxy is the cache: one lock and one identity per target.
-func newProxy(origin string, cfg guard.Config) (http.Handler, func() error, error) {
-	target, err := url.Parse(origin)
-	if err != nil || target.Host == "" {
-		return nil, nil, fmt.Errorf("-origin %q: want a URL such as http://127.0.0.1:8080", origin)
-	}
-	cfg.Key = func(r *http.Request) (string, error) { return r.Host + r.URL.RequestURI(), nil }
-	g, err := guard.New(cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	proxy := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(target)
-			r.SetXForwarded()
-		},
-		ModifyResponse: func(r *http.Response) error {
-			if r.ContentLength < 0 && !streams(r.Header) {
-				r.ContentLength = 0 // or ReverseProxy flushes every piece, and what is flushed is not stored
-			}
-			return nil
-		},
-	}
-	return nethttplock.Wrap(g, proxy), g.Close, nil
-}
-
-// streams reports whether a client may be waiting for a response that has not
-// ended yet: of unknown length, and nothing a shared cache may keep.
-func streams(h http.Header) bool {
-	control := strings.ToLower(strings.Join(h["Cache-Control"], ","))
-	return strings.HasPrefix(h.Get("Content-Type"), "text/event-stream") ||
-		strings.Contains(control, "no-store") || strings.Contains(control, "private")
 }
 
 func redisNodes(list string) (urls []string, stop func(), err error) {

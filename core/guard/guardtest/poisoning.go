@@ -217,7 +217,11 @@ var attacks = slices.Concat([]attack{
 	asked(false, "Upgrade: h2c"),
 	asked(true, "Connection: close"),
 	asked(true, "Connection: Host"),
-	asked(true, "Connection: Accept-Language, X-Forwarded-For"),
+	asked(true, "Connection: Accept-Language, X-Forwarded-For"), // has neither
+	asked(true, "Connection: keep-alive, TE", "TE: trailers"),
+	asked(false, "Connection: X-Evil", "X-Evil: 1"),
+	asked(false, "Connection: close, accept-encoding", "Accept-Encoding: gzip"),
+	asked(false, "Connection: close", "Connection: ,X-Forwarded-For ", "X-Forwarded-For: 127.0.0.1"),
 }, unkeyed(
 	"X-Forwarded-Host: evil.example", "X-Forwarded-Server: evil.example", "X-Host: evil.example", "X-Real-Host: evil.example",
 	"X-Original-Host: evil.example", "X-HTTP-Host-Override: evil.example", "Forwarded: host=evil.example;proto=https",

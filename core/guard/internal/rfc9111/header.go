@@ -8,22 +8,28 @@ import (
 
 // Canonical returns h with all field names in net/http's canonical form: h
 // itself where they are, else a copy. A handler may write its header map
-// directly, and "set-cookie" must not slip past a check for Set-Cookie.
+// directly, and "set-cookie" must not slip past a check for Set-Cookie; nor must
+// "Cache-Control " with the space before its colon that net/http's client leaves
+// in a name, and that a proxy is to take away (RFC 9112 §5.1).
 func Canonical(h http.Header) http.Header {
 	if isCanonical(h) {
 		return h
 	}
 	canonical := make(http.Header, len(h))
 	for name, values := range h {
-		name = http.CanonicalHeaderKey(name)
+		name = canonicalName(name)
 		canonical[name] = append(slices.Clip(canonical[name]), values...)
 	}
 	return canonical
 }
 
+func canonicalName(name string) string {
+	return http.CanonicalHeaderKey(strings.TrimRight(name, " \t"))
+}
+
 func isCanonical(h http.Header) bool {
 	for name := range h {
-		if http.CanonicalHeaderKey(name) != name {
+		if canonicalName(name) != name {
 			return false
 		}
 	}
@@ -63,6 +69,24 @@ func connectionOptions(h http.Header) (names []string) {
 		}
 	}
 	return names
+}
+
+// WithdrawsField reports whether the Connection of a request lists a field that
+// it has and that is not about the connection anyhow. A proxy drops such a field,
+// so that its origin may answer as if it were absent while Vary says it decides
+// (RFC 9110 §7.6.1).
+func WithdrawsField(h http.Header) bool {
+	for _, line := range h["Connection"] {
+		if asciiEqualFold(line, "keep-alive") || asciiEqualFold(line, "close") {
+			continue
+		}
+		for option := range listed([]string{line}) {
+			if name := http.CanonicalHeaderKey(option); len(h[name]) > 0 && !perConnection(name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // perConnection names the fields that concern one connection or one proxy.
