@@ -10,11 +10,22 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/market-intel-brain/dlm/core"
 	"github.com/market-intel-brain/dlm/core/coretest"
 	"github.com/market-intel-brain/dlm/core/guard"
 )
+
+// leakless closes what the client of the tests keeps open, before goleak looks.
+type leakless struct{ *testing.M }
+
+func (m leakless) Run() int {
+	defer http.DefaultClient.CloseIdleConnections()
+	return m.M.Run()
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(leakless{m}) }
 
 // proxied serves origin through the cache.
 func proxied(t *testing.T, origin http.HandlerFunc) (url string) {
