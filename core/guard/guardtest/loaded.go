@@ -161,7 +161,7 @@ func ownRoute(e *env) {
 	var app http.Handler
 	s, runs := e.storeWith(guard.Config{Wait: patience}, func(w http.ResponseWriter, r *http.Request) {
 		again := httptest.NewRequestWithContext(r.Context(), http.MethodGet, "/x/1", nil)
-		again.Host = r.Host
+		again.Host, again.TLS = r.Host, r.TLS
 		rec := httptest.NewRecorder()
 		app.ServeHTTP(rec, again)
 		inner <- rec.Code
