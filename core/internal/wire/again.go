@@ -30,7 +30,7 @@ func (s *Stream) takeLost(keep bool) (lost []flight) {
 	now := time.Now()
 	for range s.flights.len() {
 		f := s.flights.pop()
-		f.joined = 0
+		f.joined, f.whole = 0, false
 		if keep && s.repeatable(&f, now) {
 			f.again = true
 			s.flights.push(f)

@@ -122,7 +122,7 @@ func (s *Stream) matchJoint(ready []delivery, r Reply) ([]delivery, error) {
 	if len(r.Items) != 0 && len(r.Items) != n {
 		return ready, fmt.Errorf("%w: %d answers to %d runs", errProtocol, len(r.Items), n)
 	}
-	if forgotten(r) {
+	if forgotten(r) && !s.flights.front().whole {
 		s.repeatJoint(n)
 		return ready, nil
 	}
@@ -141,7 +141,7 @@ func (s *Stream) repeatJoint(n int) {
 	now, again := time.Now(), make([]flight, n)
 	for i := range again {
 		again[i] = s.flights.pop()
-		again[i].at = now
+		again[i].at, again[i].whole = now, true
 	}
 	s.out = appendJoint(s.out, again, true)
 	for _, f := range again {

@@ -196,6 +196,40 @@ func TestAForgottenJointScriptIsSentWhole(t *testing.T) {
 	})
 }
 
+// What a server says that knows no script at all is the answer, to one and to many.
+func TestAScriptIsSentWholeOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *server, stream *Stream, p *peer) {
+		box := newInbox()
+		const unknown = "-NOSCRIPT No matching script.\r\n"
+		refused := func(i int) {
+			var said ServerError
+			require.ErrorAs(t, box.reply(t, i).Err, &said)
+			require.True(t, said.noScript())
+		}
+		stream.Send(time.Now(), partial(box, 0))
+		p.command()
+		p.answer(unknown)
+		require.Equal(t, "EVAL", p.command()[0])
+		p.answer(unknown)
+		refused(0)
+
+		together(stream, func() {
+			stream.Send(time.Now(), partial(box, 1))
+			stream.Send(time.Now(), partial(box, 2))
+		})
+		stream.Send(time.Now(), call(box, 3))
+		p.command()
+		p.lastArg()
+		p.answer(unknown)
+		require.Equal(t, "EVAL", p.command()[0])
+		p.answer(integer(13) + unknown)
+		for i := 1; i <= 2; i++ {
+			refused(i)
+		}
+		require.Equal(t, Reply{Int: 13}, box.reply(t, 3))
+	})
+}
+
 // Whether the server has executed a joint run is not known for any of its calls: each is
 // sent again by itself, and a joint run that was not written yet likewise.
 func TestCallsOfAJointRunAreSentAgainOneByOne(t *testing.T) {

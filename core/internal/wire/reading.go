@@ -163,10 +163,10 @@ func (s *Stream) match(ready []delivery, r Reply) ([]delivery, error) {
 		s.half, s.first = false, Reply{}
 	}
 	r.Repeated = f.again
-	if forgotten(r) {
+	if forgotten(r) && !f.whole {
 		if !f.call.abandoned() {
 			// Under mu, so that a release sent from now on stands behind it.
-			f.at = time.Now()
+			f.at, f.whole = time.Now(), true
 			s.out = appendRun(s.out, f.call.Req, f.call.Tail, true)
 			s.flights.push(f)
 			return ready, nil
@@ -176,7 +176,8 @@ func (s *Stream) match(ready []delivery, r Reply) ([]delivery, error) {
 	return append(ready, delivery{f.call, r}), nil
 }
 
-// forgotten reports whether the server has no such script.
+// forgotten reports whether the server has no such script. It is sent whole once
+// then: a server that does not know what it was just told is not one to insist on.
 func forgotten(r Reply) bool {
 	refused, ok := r.Err.(ServerError) //nolint:errorlint // as it was read
 	return ok && refused.noScript()

@@ -99,6 +99,7 @@ type flight struct {
 	again bool // sent before, on a connection that broke
 	// joined is how many calls, from this one on, were sent as one run; 0: it alone.
 	joined int
+	whole  bool // sent with its script, which the server had forgotten
 }
 
 // NewStream is a stream that Start connects.
