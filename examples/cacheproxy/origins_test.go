@@ -115,7 +115,6 @@ func TestOriginDies(t *testing.T) {
 		"by 502":            answerOf("502 Oops", "", ""),
 		"by 503":            answerOf("503 Oops", "Retry-After: 60", ""),
 		"by 504":            answerOf("504 Oops", "", ""),
-		"by a 304 unheard":  raw("HTTP/1.1 304 Not Modified", "ETag: \"b\"", "", ""),
 		"by not being HTTP": "evil\r\n\r\n" + hangUp,
 	}
 	o := newWireOrigin(t, func(r heard, _ int) string {
