@@ -148,7 +148,7 @@ func (b *boundStore) do(ctx context.Context, server string, op func(context.Cont
 	select {
 	case b.pending <- struct{}{}:
 	case <-bounded.Done():
-		return b.gaveUp(ctx, server)
+		return b.unasked(ctx)
 	}
 	done := make(chan error, 1)
 	go b.attempt(bounded, op, done)
@@ -221,6 +221,15 @@ func (b *boundStore) answered(ctx context.Context, server string, err error) err
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrStore, err)
+}
+
+// unasked is for what got no turn in time: it says nothing of its server, as those
+// that take up the turns may be another's.
+func (b *boundStore) unasked(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w: %d operations under way for %v", ErrStore, maxPending, b.timeout)
 }
 
 func (b *boundStore) gaveUp(ctx context.Context, server string) error {

@@ -198,7 +198,7 @@ func (c *Cache[V]) afterContest(f *flight[V], err error) outcome[V] {
 	case f.ctx.Err() != nil, contended(err):
 		return outcome[V]{end: retry}
 	}
-	return c.lockFailure(f.call.Key, err, f.stored())
+	return c.lockFailure(f.call.Key, err, f.stored().e)
 }
 
 // lockFailure is a call's outcome when the lock service does not serve it.

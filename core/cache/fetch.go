@@ -70,25 +70,29 @@ func (c *Cache[V]) afterError(ctx context.Context, key string, seen sight[V], tu
 	if turn.strict {
 		return failed[V](err)
 	}
-	if e := c.standIn(ctx, key, seen.e); e.standsInForError(now()) {
+	if e := c.standIn(ctx, key, seen); e.standsInForError(now()) {
 		c.cool(key, err)
 		return c.serveStale(e, err)
 	}
 	return failed[V](err)
 }
 
-// standIn is what may be served in place of an error, or late, where e was found
-// before. It is looked for once more, because e may have been purged since; a
-// store that cannot be asked has no purge to tell of.
-func (c *Cache[V]) standIn(ctx context.Context, key string, e *entry[V]) *entry[V] {
-	if !e.standsInForError(now()) {
+// standIn is what may be served in place of an error, or late, where something was
+// seen before. It is looked for once more, because it may have been purged since; a
+// store that cannot be asked has no purge to tell of, and memory that lacks the
+// entry has one only if it heard of one.
+func (c *Cache[V]) standIn(ctx context.Context, key string, seen sight[V]) *entry[V] {
+	if !seen.e.standsInForError(now()) {
 		return nil
 	}
 	again, err := c.glance(context.WithoutCancel(ctx), key)
-	if c.near == nil && (err != nil || !again.asked) {
-		return e
+	switch {
+	case again.asked || again.e != nil:
+		return again.e
+	case c.near == nil, err == nil && c.near.unpurged(key, seen.near):
+		return seen.e
 	}
-	return again.e
+	return nil
 }
 
 // spanOf fixes a policy's lifetimes, jittered.

@@ -26,7 +26,7 @@ type flight[V any] struct {
 	contested chan struct{} // closed once the lock is known to be somebody else's
 
 	found chan struct{} // closed once prior is known
-	prior *entry[V]     // what is stored, if anything; set before found closes
+	prior sight[V]      // what is stored, if anything; set before found closes
 	done  chan struct{}
 	own   outcome[V] // for the leader; set before done closes
 	out   outcome[V] // for those who joined; set before done closes
@@ -177,7 +177,7 @@ func (c *Cache[V]) settle(f *flight[V], out outcome[V]) {
 	if out.mine || f.call.Inline && !f.behind && unwound && f.leader.Err() != nil {
 		f.out = outcome[V]{end: retry}
 	}
-	f.reveal(nil)
+	f.reveal(sight[V]{})
 	close(f.done)
 	f.cancel(errLanded)
 	f.untie()
@@ -186,21 +186,21 @@ func (c *Cache[V]) settle(f *flight[V], out outcome[V]) {
 
 // reveal shows, once, what is stored to those who would take a stale value.
 // Only the goroutine that flies calls it.
-func (f *flight[V]) reveal(e *entry[V]) {
+func (f *flight[V]) reveal(seen sight[V]) {
 	select {
 	case <-f.found:
 	default:
-		f.prior = e
+		f.prior = seen
 		close(f.found)
 	}
 }
 
 // stored is prior where it is known.
-func (f *flight[V]) stored() *entry[V] {
+func (f *flight[V]) stored() sight[V] {
 	select {
 	case <-f.found:
 		return f.prior
 	default:
-		return nil
+		return sight[V]{}
 	}
 }

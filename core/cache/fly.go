@@ -45,15 +45,15 @@ func (c *Cache[V]) fromTheStart(f *flight[V]) outcome[V] {
 	refresh := f.early || f.call.Contention == StaleFirst && seen.e.standsIn(now())
 	switch {
 	case !refresh, f.call.Inline && f.call.Background == nil:
-		f.reveal(seen.e)
+		f.reveal(seen)
 		return c.carry(f, seen, refresh)
 	case !c.takeSlot():
-		f.reveal(seen.e)
+		f.reveal(seen)
 		return outcome[V]{end: retry}
 	}
 	f.behind = true
 	f.commit()
-	f.reveal(seen.e)
+	f.reveal(seen)
 	if !f.call.Inline {
 		return c.inBackground(f, seen)
 	}
@@ -128,7 +128,7 @@ func (c *Cache[V]) carry(f *flight[V], seen sight[V], try bool) outcome[V] {
 		if seen, err = c.lookAgain(f.ctx, f.call.Key); err != nil {
 			return failed[V](&Error{"lookup", f.call.Key, err})
 		}
-		unchanged := f.early && seen.e != nil && seen.e.fence == f.prior.fence
+		unchanged := f.early && seen.e != nil && seen.e.fence == f.prior.e.fence
 		if out := c.answer(f.call.Key, seen.e); out.end != 0 && !unchanged {
 			return asShared(out, turn.waited)
 		}

@@ -18,8 +18,9 @@ import (
 
 // epochs is how the master of the tag epoch is asked.
 type epochs struct {
-	askAt  atomic.Int64  // it did not answer: when it is asked next for an entry without tags; 0: it did
-	asking chan struct{} // one per question under way, also given-up ones
+	askAt   atomic.Int64  // it did not answer: when it is asked next; 0: it did
+	unheard atomic.Int32  // questions in a row that it did not answer
+	asking  chan struct{} // one per question under way, also given-up ones
 }
 
 var errNoEpoch = errors.New("the master of the tags does not answer")
@@ -30,11 +31,17 @@ func (e *epochs) mayAsk() bool {
 	return at == 0 || now() >= at && e.askAt.CompareAndSwap(at, now()+int64(silencePause))
 }
 
+// mayInsist is mayAsk for an entry with tags, which is missing without the epoch: one
+// question that was lost is no reason, only as many as have any server left alone.
+func (e *epochs) mayInsist() bool { return e.unheard.Load() < maxSilent || e.mayAsk() }
+
 // heard notes how a question ended.
 func (e *epochs) heard(err error) {
 	if err != nil {
+		e.unheard.Add(1)
 		e.askAt.Store(now() + int64(silencePause))
 	} else if e.askAt.Load() != 0 {
+		e.unheard.Store(0)
 		e.askAt.Store(0)
 	}
 }
@@ -78,8 +85,11 @@ func (p *place) readApart(ctx context.Context, entry, genKey string) (raw string
 }
 
 // epochOf is the epoch for an entry with tags, in half of the time that is left: the
-// rest is for saying that there is none.
+// rest is for saying that there is none. While its master is left alone it takes none.
 func (p *place) epochOf(ctx context.Context) (uint64, error) {
+	if !p.r.epochs.mayInsist() {
+		return 0, errNoEpoch
+	}
 	patient, cancel := halfOf(ctx)
 	defer cancel()
 	return p.epochFrom(patient, p.askEpoch(patient))

@@ -17,6 +17,7 @@ import (
 //	dlm:c1:{tags}:e                     the tag epoch, never expires
 //	dlm:c1:{tags}:b                     the tag buckets, never expires
 //	dlm:c1:news                         the Pub/Sub channel
+//	dlm:c1:news:<id>                    the channel of one process' heartbeats
 //
 // The 1 is the version of this layout and of what is stored under it.
 const redisLayout = ":c1:"

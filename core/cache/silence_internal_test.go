@@ -117,6 +117,34 @@ func TestOneServersSilenceIsItsOwn(t *testing.T) {
 	})
 }
 
+// Waiting for those who wait for another server says nothing of one's own.
+func TestServerThatWasNotAskedIsNotSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &dividedStore{asked: map[string]int{}}
+		b := newBoundStore(s, time.Second/10, slog.New(slog.DiscardHandler))
+		for range maxPending {
+			b.pending <- struct{}{}
+		}
+		for range 2 * maxSilent {
+			if _, err := b.get(t.Context(), "b"); !errors.Is(err, ErrStore) || !strings.Contains(err.Error(), "under way") {
+				t.Fatal(err)
+			}
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		leave()
+		if _, err := b.get(ctx, "b"); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		if n := s.attempts("b"); n != 0 {
+			t.Fatalf("asked %d times", n)
+		}
+		<-b.pending
+		if _, err := b.get(t.Context(), "b"); err != nil {
+			t.Fatal("left alone though it was never asked:", err)
+		}
+	})
+}
+
 func TestSilentServersAreBounded(t *testing.T) {
 	var s silence
 	for i := range 3 * maxStreaks {

@@ -69,6 +69,12 @@ func (s *space) mark(key string) mark {
 	return m
 }
 
+// unpurged reports whether no purge that may concern a key was applied since a mark.
+func (s *space) unpurged(key string, since mark) bool {
+	m := s.mark(key)
+	return m.gen == since.gen && m.tags == since.tags
+}
+
 // follow begins an era, or ends one.
 func (s *space) follow(live bool) {
 	if live {

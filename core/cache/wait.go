@@ -82,14 +82,14 @@ func (c *Cache[V]) await(ctx context.Context, f *flight[V], call Call[V], lead b
 			if out := c.offered(f, call); out.end != 0 && found != nil {
 				return out
 			}
-			return c.late(call, c.standIn(ctx, call.Key, f.stored()))
+			return c.lateAfter(ctx, call, f.stored())
 		}
 	}
 }
 
 // offered is what a call gets that need not wait for the flight.
 func (c *Cache[V]) offered(f *flight[V], call Call[V]) outcome[V] {
-	if e := f.prior; e.standsIn(now()) && (f.early || call.Contention == StaleFirst) {
+	if e := f.prior.e; e.standsIn(now()) && (f.early || call.Contention == StaleFirst) {
 		return c.serveStale(e, nil)
 	}
 	return outcome[V]{}
@@ -112,6 +112,15 @@ func (c *Cache[V]) share(f *flight[V], lead bool) outcome[V] {
 		}
 	}
 	return out
+}
+
+// lateAfter is late where something was found before the wait. The store is asked
+// again only about what the call would take.
+func (c *Cache[V]) lateAfter(ctx context.Context, call Call[V], found sight[V]) outcome[V] {
+	if call.Contention == FreshOnly || !found.e.standsIn(now()) {
+		return c.late(call, nil)
+	}
+	return c.late(call, c.standIn(ctx, call.Key, found))
 }
 
 // late is what a call gets at the end of its wait.
@@ -157,10 +166,10 @@ func (c *Cache[V]) leadInline(ctx context.Context, f *flight[V]) (Result[V], err
 		out.end = settled
 	case out.end == retry && ctx.Err() != nil:
 		out = failed[V](&Error{"lookup", f.call.Key, context.Cause(ctx)})
-	case out.end == retry && f.call.Contention == StaleFirst && f.prior.standsIn(now()):
-		out = c.serveStale(f.prior, nil)
+	case out.end == retry && f.call.Contention == StaleFirst && f.prior.e.standsIn(now()):
+		out = c.serveStale(f.prior.e, nil)
 	case out.end == retry:
-		out = c.late(f.call, c.standIn(ctx, f.call.Key, f.prior))
+		out = c.lateAfter(ctx, f.call, f.stored())
 	}
 	return c.deliver(ctx, f.call, out.led())
 }
