@@ -1,11 +1,15 @@
 package core
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/market-intel-brain/dlm/core/coretest"
@@ -61,4 +65,29 @@ func TestMarkerThatDoesNotComeIsALoss(t *testing.T) {
 		return b != nil && b.id != "" && b.refusal(time.Now()) != nil
 	}, patience, 5*time.Millisecond)
 	requireVoting(t, m, 4)
+}
+
+// On a machine so slow that the first nodes are met late, the others come with
+// them, not a whole lease after.
+func TestStragglerBelongsToTheDeploymentThatIsFounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := coretest.Piped(t, 3)
+		cfg := Config{TTL: time.Hour}
+		for i := range nodes.Len() {
+			opt := nodes.Node(i).Options()
+			opt.Addr = fmt.Sprint("straggler-", i)
+			dial := opt.Dialer
+			opt.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				time.Sleep(meetTimeout + time.Duration(i+1)*100*time.Millisecond)
+				return dial(ctx, network, addr)
+			}
+			client := redis.NewClient(opt)
+			defer func() { require.NoError(t, client.Close()) }()
+			cfg.Clients = append(cfg.Clients, client)
+		}
+		m, err := New(cfg)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, m.Close()) }()
+		require.Equal(t, 3, voters(m))
+	})
 }

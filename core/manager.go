@@ -58,6 +58,8 @@ const (
 	// majorityTimeout bounds how long it waits for that majority: what is new on a
 	// loaded machine takes its time to connect.
 	majorityTimeout = 3 * time.Second
+	// stragglerTime is how long the others are waited for after a majority that came late.
+	stragglerTime = 500 * time.Millisecond
 )
 
 // New connects to the nodes. It fails when the configuration is wrong, naming
@@ -177,10 +179,27 @@ func (m *Manager) noteNode() {
 // awaitNodes returns when every node has been met or has failed, after
 // meetTimeout when a majority votes, and after majorityTimeout in any case.
 func (m *Manager) awaitNodes() {
+	end := time.Now().Add(majorityTimeout)
 	m.awaitProgress(meetTimeout, m.settledNodes)
+	if !m.majorityMet() {
+		// A new deployment would begin with the first that come, and take the next,
+		// a moment later, for one that has lost its data.
+		m.awaitProgress(time.Until(end)-stragglerTime, func() bool { return m.majorityMet() || !m.hopeful() })
+		m.awaitProgress(stragglerTime, m.settledNodes)
+	}
 	m.patienceOver.Store(true)
 	m.settleMarkers()
-	m.awaitProgress(majorityTimeout-meetTimeout, func() bool { return m.voting() || !m.hopeful() })
+	m.awaitProgress(time.Until(end), func() bool { return m.voting() || !m.hopeful() })
+}
+
+func (m *Manager) majorityMet() bool {
+	met := 0
+	for _, n := range m.nodes {
+		if n.ballot.Load() != nil {
+			met++
+		}
+	}
+	return met >= quorumOf(len(m.nodes))
 }
 
 func (m *Manager) awaitProgress(patience time.Duration, enough func() bool) {

@@ -21,7 +21,7 @@ func managerFor(t testing.TB, edit func(*core.Config)) *core.Manager {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = m.Close() })
 	if len(cfg.Clients) == 0 { // on a loaded machine New may be back before the nodes vote
-		require.Eventually(t, func() bool { h, err := m.Health(t.Context()); return err == nil && h.Voting == len(cfg.Nodes) }, 20*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { h, err := m.Health(t.Context()); return err == nil && h.Voting == len(cfg.Nodes) }, time.Minute, 10*time.Millisecond)
 	}
 	return m
 }

@@ -38,11 +38,11 @@ func Waited(ctx context.Context) bool {
 
 // alongside is ctx for a fetch without a flight.
 func alongside(ctx context.Context, waited bool) context.Context {
-	if !waited {
+	outer := fetchingIn(ctx)
+	if waited == Waited(ctx) {
 		return ctx
 	}
-	outer := fetchingIn(ctx)
-	return context.WithValue(ctx, fetchingKey{}, &fetching{outer: outer, behind: outer != nil && outer.behind, waited: true})
+	return context.WithValue(ctx, fetchingKey{}, &fetching{outer: outer, behind: outer != nil && outer.behind, waited: waited})
 }
 
 // waitsForItself reports whether a caller with ctx would wait for a fetch that

@@ -167,11 +167,11 @@ func (g *Guard) lifetimes(meta *rfc9111.Stored) cache.Policy {
 	if meta.HasValidator() {
 		p.StaleIfError = max(p.StaleIfError, fresh, keepValidated)
 	}
-	if serverError(meta.Status) { // it is what others stand in for
-		p.Stale, p.StaleIfError = 0, 0
-	}
 	if g.Fresh == 0 {
 		p = cache.Policy{Stale: p.Fresh + p.Stale, StaleIfError: p.Fresh + p.StaleIfError}
+	}
+	if serverError(meta.Status) { // it is what others stand in for
+		p.Stale, p.StaleIfError = 0, 0
 	}
 	return p
 }

@@ -31,7 +31,7 @@ func newProxy(origin string, cfg guard.Config) (http.Handler, func() error, erro
 		ModifyResponse: keepWhole,
 	}
 	stop := func() error {
-		transport.CloseIdleConnections()
+		defer transport.CloseIdleConnections() // also those of the last refreshes
 		return g.Close()
 	}
 	return receive(nethttplock.Wrap(g, proxy)), stop, nil

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,9 +24,12 @@ func partial(to *inbox, number int) Call {
 
 // together has what is sent wait for the writer, as during a write.
 func together(s *Stream, send func()) {
-	s.mu.Lock()
-	s.writing = true
-	s.mu.Unlock()
+	for begun := false; !begun; runtime.Gosched() { // the write before may not be over
+		s.mu.Lock()
+		begun = !s.writing
+		s.writing = true
+		s.mu.Unlock()
+	}
 	send()
 	s.mu.Lock()
 	s.writing = false

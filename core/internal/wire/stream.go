@@ -39,7 +39,8 @@ const (
 
 // Stream is one connection shared by everybody: calls are written in the order
 // in which they are sent, inline by a lone sender and in batches by the writer
-// under load, and a node's replies are matched to them in that same order.
+// under load, and a node's replies are matched to them in that same order. Only a
+// joint run is put behind what was sent while it was gathered.
 //
 // A node that stops answering is noticed by the age of its oldest call, without
 // a timer per call; from then on calls are refused at once until it answers. So
