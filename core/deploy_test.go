@@ -67,6 +67,33 @@ func exercise(t *testing.T, a, b *core.Manager, nodes []*coretest.Node) {
 	require.GreaterOrEqual(t, health.Voting, health.Quorum)
 }
 
+// releaseTogether releases many locks at once until the node has seen several of
+// them in one run.
+func releaseTogether(t *testing.T, m *core.Manager, node *coretest.Node) {
+	t.Helper()
+	for began := time.Now(); ; require.Less(t, time.Since(began), deployed) {
+		var holders sync.WaitGroup
+		together := make(chan struct{})
+		for i := range 32 {
+			lock, err := m.Acquire(t.Context(), fmt.Sprint("together_", i), core.WithWait(deployed))
+			require.NoError(t, err)
+			holders.Go(func() {
+				<-together
+				if err := lock.Release(context.WithoutCancel(t.Context())); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		close(together)
+		holders.Wait()
+		calls, err := node.CommandCalls()
+		require.NoError(t, err)
+		if calls["mget"] > 0 && calls["exists"] > 0 {
+			return
+		}
+	}
+}
+
 // queuesFor reports whether a process stands in Redis' queue for key.
 func queuesFor(t *testing.T, nodes []*coretest.Node, key string) bool {
 	return slices.ContainsFunc(nodes, func(n *coretest.Node) bool {
@@ -155,6 +182,7 @@ func TestDeployTLSWithLeastPrivilege(t *testing.T) {
 	nodes, clients := secured(t, "dlm", asPrinted)
 	a, b := pair(t, core.Config{Clients: clients})
 	exercise(t, a, b, nodes.All())
+	releaseTogether(t, a, nodes.Node(0))
 	requireNoMoreThanNeeded(t, nodes, "dlm")
 
 	for name, refused := range map[string]func(*redis.Client) error{
