@@ -1,5 +1,7 @@
 package core
 
+import "time"
+
 // Deadlocks within a process. A Lock's context carries the lock, so a caller
 // that waits under it is known to hold it: key → holder → keys its callers wait
 // for → their holders is the wait-for graph, and a caller whose wait would close
@@ -9,12 +11,16 @@ package core
 // heldBy reports whether a context that runs under chain already holds the key.
 func (m *Manager) heldBy(chain *Lock, key string) bool {
 	for l := chain; l != nil; l = l.parent {
-		if l.m == m && l.lease.key == key && l.ctx.Context.Err() == nil {
+		if l.m == m && l.lease.key == key && l.lasts() {
 			return true
 		}
 	}
 	return false
 }
+
+// lasts reports whether the lock is held still. The end of its context does not
+// tell: that may be the end of its caller.
+func (l *Lock) lasts() bool { return time.Now().Before(l.lease.validFor(l)) }
 
 // want records that the locks of w's context wait for g, unless that closes a
 // circle. mu is held.

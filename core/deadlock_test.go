@@ -39,6 +39,31 @@ func TestDeadlockOnOneself(t *testing.T) {
 	require.NoError(t, again.Release(t.Context()))
 }
 
+// What is still to be done when the caller has gone runs under the lock, too.
+func TestDeadlockOnOneselfWithoutACaller(t *testing.T) {
+	inTime(t, func(t *testing.T, _ *coretest.EmbeddedNodes, m *Manager) {
+		caller, leave := context.WithCancel(t.Context())
+		err := m.Do(caller, "k", func(ctx context.Context) error {
+			leave()
+			ctx = context.WithoutCancel(ctx)
+			_, err := m.Acquire(ctx, "k")
+			require.ErrorIs(t, err, ErrDeadlock)
+			_, err = m.TryAcquire(ctx, "k")
+			require.ErrorIs(t, err, ErrDeadlock)
+			return nil
+		})
+		require.NoError(t, err)
+
+		// A lock that was lost is no longer in the way.
+		l := hold(t, m, "k", WithTTL(time.Minute))
+		<-l.Context().Done()
+		again, err := m.Acquire(context.WithoutCancel(l.Context()), "k")
+		require.NoError(t, err)
+		require.NoError(t, again.Release(t.Context()))
+		require.ErrorIs(t, l.Release(t.Context()), ErrExpired)
+	})
+}
+
 // Whoever holds x wants y, and the other way round, over two keys and over three.
 func TestDeadlockOfSeveral(t *testing.T) {
 	t.Parallel()

@@ -114,6 +114,28 @@ func TestOneRoundTakesOneNodeTimeout(t *testing.T) {
 	})
 }
 
+// A round that cannot be decided without a silent node waits for it for NodeTimeout,
+// however long its caller has.
+func TestRoundWaitsOneNodeTimeout(t *testing.T) {
+	inTime(t, func(t *testing.T, nodes *coretest.EmbeddedNodes, m *Manager) {
+		key := "k"
+		for m.home(m.namesOf(key)) != m.nodes[0] {
+			key += "k"
+		}
+		name, second := m.namesOf(key).lock, nodes.Node(1).Miniredis()
+		require.NoError(t, second.Set(name, "foreign"))
+		synctest.Wait()
+		require.NoError(t, nodes.Node(2).Freeze())
+		defer nodes.Node(2).Thaw() //nolint:errcheck // at the end
+		time.AfterFunc(m.cfg.NodeTimeout/2, func() { second.Del(name) })
+		began := time.Now()
+		l, err := m.Acquire(t.Context(), key, WithWait(time.Minute))
+		require.NoError(t, err)
+		require.Equal(t, m.cfg.NodeTimeout, time.Since(began))
+		require.NoError(t, l.Release(t.Context()))
+	})
+}
+
 // Do's caller has left, and the nodes do not confirm the release.
 func TestDoReturnsWithItsContext(t *testing.T) {
 	inTime(t, func(t *testing.T, nodes *coretest.EmbeddedNodes, m *Manager) {

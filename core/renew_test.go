@@ -3,8 +3,10 @@ package core
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -286,6 +288,24 @@ func TestTopUpOfBareMajority(t *testing.T) {
 	require.NoError(t, l.Context().Err())
 	require.NoError(t, l.Release(t.Context()))
 	requireGone(t, nodes.All()...)
+}
+
+// A lock that nobody renews is topped up, too.
+func TestTopUpWithoutRenewal(t *testing.T) {
+	inTime(t, func(t *testing.T, nodes *coretest.EmbeddedNodes, m *Manager) {
+		name, third := m.namesOf("k").lock, nodes.Node(2).Miniredis()
+		require.NoError(t, third.Set(name, "foreign"))
+		l := hold(t, m, "k")
+		third.Del(name)
+		time.Sleep(topUpDelay)
+		synctest.Wait()
+		record, err := third.Get(name)
+		require.NoError(t, err)
+		require.True(t, strings.HasPrefix(record, l.Owner()+":"), record)
+		require.Len(t, l.Info().Nodes, 3)
+		require.NoError(t, l.Release(t.Context()))
+		requireFree(t, m, nodes, "k")
+	})
 }
 
 // Nodes that forgot are joined again only once a majority has confirmed that
