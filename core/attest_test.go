@@ -154,3 +154,23 @@ func TestQuarantineIsOverForThoseWhoCannotAsk(t *testing.T) {
 		require.NoError(t, nodes.Node(2).Thaw())
 	})
 }
+
+// A quarantine that is lengthened is written down as over when it is.
+func TestLengthenedQuarantineIsNotOverEarly(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(t *testing.T, nodes *coretest.EmbeddedNodes, m *Manager) {
+		n, server := m.nodes[0], nodes.Node(0).Miniredis()
+		server.HSet(m.markerKey, "since", "1")
+		now := time.Now()
+		b := (&ballot{id: n.ballot.Load().id, since: now, lost: 1}).after(time.Minute)
+		n.ballot.Store(b)
+		n.attestLater(b)
+		n.ballot.Store(b.after(time.Hour))
+		time.Sleep(time.Hour - 1)
+		synctest.Wait()
+		require.Equal(t, "1", server.HGet(m.markerKey, "since"))
+		time.Sleep(1)
+		synctest.Wait()
+		require.Equal(t, "0", server.HGet(m.markerKey, "since"))
+	})
+}

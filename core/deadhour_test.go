@@ -93,3 +93,22 @@ func (l *logTimes) requireRare(t *testing.T) {
 	}
 	require.LessOrEqual(t, l.returns, len(l.failures))
 }
+
+// A node that comes and goes a hundred times a second is a line a second.
+func TestLogOfFlappingNodeIsShort(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &logLines{}
+		m := managerOnStandIns(t, newStandIns(t, 1, 0), Config{Logger: slog.New(slog.NewTextHandler(log, nil))})
+		n := m.nodes[0]
+		for range 1000 {
+			time.Sleep(10 * time.Millisecond)
+			n.failed(errForgot)
+			n.answered()
+		}
+		require.Equal(t, 10, log.about("node failed"))
+		require.Equal(t, 10, log.about("node answers again"))
+		require.NoError(t, m.Close())
+		time.Sleep(time.Minute)
+	})
+}

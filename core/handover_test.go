@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -424,4 +425,100 @@ func TestContendersNeverOverlap(t *testing.T) {
 	}
 	wait.Wait()
 	require.Equal(t, 4*4*5, runs)
+}
+
+// The lease stays in the process for maxTenure, and goes to none but those it suits.
+func TestHandOverOnlyWhereTheLeaseSuits(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		held   time.Duration
+		opts   []Option
+		handed bool
+	}{
+		"soon":            {maxTenure, nil, true},
+		"too late":        {maxTenure + 1, nil, false},
+		"enough left":     {0, []Option{WithTTL(80 * time.Minute)}, true},
+		"too little left": {0, []Option{WithTTL(81 * time.Minute)}, false},
+		"another note":    {0, []Option{WithMetadata("another")}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inTime(t, func(t *testing.T, _ *coretest.EmbeddedNodes, m *Manager) {
+				l := hold(t, m, "k", WithTTL(time.Hour+2*driftOf(time.Hour, defaultDrift)))
+				next := make(chan got, 1)
+				go func() {
+					l, err := m.Acquire(t.Context(), "k", c.opts...)
+					next <- got{l, err}
+				}()
+				synctest.Wait()
+				time.Sleep(c.held)
+				require.NoError(t, l.Release(t.Context()))
+				g := <-next
+				require.NoError(t, g.err)
+				require.Equal(t, c.handed, g.lock.Owner() == l.Owner())
+				require.Greater(t, g.lock.FencingToken(), l.FencingToken())
+				require.Equal(t, g.lock.lease.metadata == "another", name == "another note")
+				require.NoError(t, g.lock.Release(t.Context()))
+			})
+		})
+	}
+}
+
+// A lease that is lost while it is handed over is lost to its next holder.
+func TestLeaseLostBetweenTwoTurns(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(t *testing.T, _ *coretest.EmbeddedNodes, m *Manager) {
+		l := hold(t, m, "k")
+		l.lease.lose()
+		next := m.newLock(t.Context(), l.lease, l.gate, l.token+1, &m.defaults)
+		require.ErrorIs(t, context.Cause(next.Context()), ErrLost)
+		require.ErrorIs(t, next.Release(t.Context()), ErrExpired)
+		require.ErrorIs(t, l.Release(t.Context()), ErrExpired)
+	})
+}
+
+// The wake-up comes to a process whose last waiter has just left.
+func TestWakeUpForNobodyIsPassedOn(t *testing.T) {
+	t.Parallel()
+	nodes := coretest.Redis(t, 1)
+	patient := func(c *Config) { c.RetryDelay, c.TTL, c.Wait = time.Hour, time.Hour, time.Hour }
+	leaver, stayer := managerOn(t, nodes.URLs(), patient), managerOn(t, nodes.URLs(), patient)
+	take(t, leaver, "k", nodes.Node(0))
+	stays := acquireSoon(t, stayer, "k")
+	awaitRegistered(t, leaver, "k", 1, nodes.All()...)
+	g := &gate{key: "k", names: leaver.namesOf("k")}
+	require.True(t, leaver.listen(t.Context(), g, time.Now().Add(patience)))
+	require.NoError(t, nodes.Node(0).Client().Del(t.Context(), g.names.lock).Err())
+	g.wake.raise()
+	leaver.mu.Lock()
+	leaver.mute(g)
+	leaver.mu.Unlock()
+	select {
+	case s := <-stays:
+		require.NoError(t, s.err)
+		require.NoError(t, s.lock.Release(t.Context()))
+	case <-time.After(patience):
+		t.Fatal("the wake-up ended with who had left")
+	}
+}
+
+// What is published while a subscription is lost reaches nobody, so whoever waits
+// looks when it is back.
+func TestWakeUpDuringALostSubscription(t *testing.T) {
+	t.Parallel()
+	nodes := coretest.Redis(t, 1)
+	m := managerOn(t, nodes.URLs(), func(c *Config) { c.RetryDelay, c.TTL, c.Wait = time.Hour, time.Hour, time.Hour })
+	server, names := nodes.Node(0).Client(), m.namesOf("k")
+	take(t, m, "k", nodes.Node(0))
+	waits := acquireSoon(t, m, "k")
+	awaitRegistered(t, m, "k", 1, nodes.All()...)
+	require.NoError(t, server.Del(t.Context(), names.lock, names.queue).Err())
+	require.NoError(t, server.Do(t.Context(), "CLIENT", "KILL", "TYPE", "pubsub").Err())
+	select {
+	case w := <-waits:
+		require.NoError(t, w.err)
+		require.NoError(t, w.lock.Release(t.Context()))
+	case <-time.After(patience):
+		t.Fatal("nobody looks after the lost wake-up")
+	}
 }

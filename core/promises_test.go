@@ -26,11 +26,11 @@ var promises = []struct {
 	},
 	{
 		"A lock is granted by a majority and relied upon for its TTL, less the time that the grant took and the allowance for drift.",
-		[]func(*testing.T){TestGrantNeedsMajority, TestAnswersOfMajorityDecide, TestValidityToTheNanosecond, TestGrantLaterThanItsLeaseIsNone, TestTopUpOfBareMajority},
+		[]func(*testing.T){TestGrantNeedsMajority, TestAnswersOfMajorityDecide, TestValidityToTheNanosecond, TestGrantLaterThanItsLeaseIsNone, TestTopUpOfBareMajority, TestTopUpWithoutRenewal},
 	},
 	{
 		"[Lock.Context] is cancelled with cause [ErrLost] before anybody else can be granted the key.",
-		[]func(*testing.T){TestLossIsToldInTime, TestMaxHoldEndsRenewal, TestReleaseAfterExpiry, TestUnconfirmedShorterLeaseEndsInTime},
+		[]func(*testing.T){TestLossIsToldInTime, TestMaxHoldEndsRenewal, TestReleaseAfterExpiry, TestUnconfirmedShorterLeaseEndsInTime, TestLossToTheNanosecond, TestLeaseLostBetweenTwoTurns},
 	},
 	{
 		"A server that executed a command whose answer was lost is asked again as soon as there is another connection; within NodeTimeout that is a success.",
@@ -38,7 +38,7 @@ var promises = []struct {
 	},
 	{
 		"No node holds up a call for longer than [Config].NodeTimeout, and a node that stays silent costs neither time nor goroutines.",
-		[]func(*testing.T){TestEveryCallIsPunctualInEveryOutage, TestFrozenMinority, TestDeadMinority, TestFaultyNetwork, TestSilentNodeIsLeftAlone, TestFrozenNodeCostsNoGoroutines, TestDeadNodeForAnHour, TestLogOfDeadNodeIsShort, TestManyCallersOnColdConnections},
+		[]func(*testing.T){TestEveryCallIsPunctualInEveryOutage, TestFrozenMinority, TestRoundWaitsOneNodeTimeout, TestDeadMinority, TestFaultyNetwork, TestSilentNodeIsLeftAlone, TestFrozenNodeCostsNoGoroutines, TestDeadNodeForAnHour, TestLogOfDeadNodeIsShort, TestLogOfFlappingNodeIsShort, TestManyCallersOnColdConnections},
 	},
 	{
 		"No call lasts noticeably longer than its wait or its context.",
@@ -46,15 +46,15 @@ var promises = []struct {
 	},
 	{
 		"A key that nobody owns is removed from every node that can be reached, and from the others when they return; where the process dies, keys end with their TTL.",
-		[]func(*testing.T){TestCancelledInFlightLeavesNothing, TestNothingIsAskedAgainAfterItsRelease, TestFrozenMinority, TestFaultyNetwork, TestReleaseReachesNodesThatWereCutOff, TestExpiredDebtsMakeRoom, TestRenewResetsAndExtendAdds},
+		[]func(*testing.T){TestCancelledInFlightLeavesNothing, TestNothingIsAskedAgainAfterItsRelease, TestFrozenMinority, TestForgottenAcquireIsNotRepeatedBehindItsRelease, TestLostRoundIsTakenBackWhereTheReplyWasLost, TestLostRoundIsTakenBackWhereTheMarkerWasLost, TestFaultyNetwork, TestReleaseReachesNodesThatWereCutOff, TestExpiredDebtsMakeRoom, TestRenewResetsAndExtendAdds},
 	},
 	{
 		"A node that may have forgotten locks, because it restarted or was flushed, has no vote until the longest lease in use is over: the longest that any client ever asked for, on which a single [WithTTL] of a day counts for good.",
-		[]func(*testing.T){TestForgetfulNodeDoesNotVote, TestQuarantineLastsForTheLongestLeaseInUse, TestQuarantineIsNotThatOfAShortSightedClient, TestRestartWithDataIsQuarantinedToo, TestUptimeOfPromotedReplicaIsNotTrusted},
+		[]func(*testing.T){TestForgetfulNodeDoesNotVote, TestQuarantineLastsForTheLongestLeaseInUse, TestQuarantineIsNotThatOfAShortSightedClient, TestRestartWithDataIsQuarantinedToo, TestNoTopUpInQuarantine, TestUptimeOfPromotedReplicaIsNotTrusted},
 	},
 	{
 		"Clients count from when they met the node, by their own clocks.",
-		[]func(*testing.T){TestServerClockEndsNoQuarantine, TestQuarantineIsServedInTurns, TestQuarantineIsNotBegunTwice},
+		[]func(*testing.T){TestServerClockEndsNoQuarantine, TestQuarantineIsServedInTurns, TestLengthenedQuarantineIsNotOverEarly, TestQuarantineIsNotBegunTwice},
 	},
 	{
 		"How long that lease is, so many other nodes must tell that one of them knows: 2 of 3 beside it where there are 4, else a majority of all.",
@@ -70,7 +70,7 @@ var promises = []struct {
 	},
 	{
 		"Every lock has a [Lock.FencingToken], greater than that of every lock of the same key before it.",
-		[]func(*testing.T){TestTokensNeverStepBack, TestSequentialEmptyRestarts, TestHandOver, TestSoak, TestNoInterleavingBreaksThePromises},
+		[]func(*testing.T){TestTokensNeverStepBack, TestNodesThatAreBehindAreRaised, TestSequentialEmptyRestarts, TestHandOver, TestSoak, TestNoInterleavingBreaksThePromises},
 	},
 	// Acquire and its kin
 	{
@@ -87,7 +87,7 @@ var promises = []struct {
 	},
 	{
 		"ErrDeadlock: waiting would never end, because the caller's own context already runs under the lock, or holds one that its holder waits for.",
-		[]func(*testing.T){TestDeadlockOnOneself, TestDeadlockOfSeveral, TestNoDeadlockWithThoseWhoGaveUp},
+		[]func(*testing.T){TestDeadlockOnOneself, TestDeadlockOnOneselfWithoutACaller, TestDeadlockOfSeveral, TestNoDeadlockWithThoseWhoGaveUp},
 	},
 	// New and Config
 	{
@@ -117,7 +117,7 @@ var promises = []struct {
 	},
 	{
 		"Renew resets the lease to ttl, counted from the start of the call.",
-		[]func(*testing.T){TestValidityToTheNanosecond, TestRenewResetsAndExtendAdds, TestConcurrentRenewalsAgreeWithTheNodes, TestRenewSetsTheTTLOfLaterRenewals},
+		[]func(*testing.T){TestValidityToTheNanosecond, TestRenewResetsAndExtendAdds, TestConcurrentRenewalsAgreeWithTheNodes, TestRenewSetsTheTTLOfLaterRenewals, TestRenewalTakesNoExtensionBack},
 	},
 	{
 		"keeper is the one goroutine that renews, tops up and ends all leases of a Manager.",
@@ -125,7 +125,7 @@ var promises = []struct {
 	},
 	{
 		"WithMaxHold ends the renewal d after the acquisition; the lock is then lost when its lease runs out.",
-		[]func(*testing.T){TestMaxHoldEndsRenewal},
+		[]func(*testing.T){TestMaxHoldEndsRenewal, TestMaxHoldToTheNanosecond},
 	},
 	{
 		"Calling it again, concurrently too, returns the same result.",
