@@ -219,10 +219,9 @@ func (m *Manager) stand(ctx context.Context, g *gate, w *waiter, queued bool) (*
 func (m *Manager) giveUp(ctx context.Context, g *gate, w *waiter, o outcome, rounds int) error {
 	m.mu.Lock()
 	if !o.early && ctx.Err() == nil { // otherwise the others need a round of their own
-		g.last = o
-		g.refuseOnce(o.err)
+		g.conclude(o, time.Now())
 	}
-	closed := m.closed
+	closed, outlasted := m.closed, w.outlasts(&g.last, time.Now())
 	m.mu.Unlock()
 	switch {
 	case closed:
@@ -231,7 +230,7 @@ func (m *Manager) giveUp(ctx context.Context, g *gate, w *waiter, o outcome, rou
 		return causes{context.Cause(ctx), ctx.Err()} // the nodes had no chance to answer
 	case ctx.Err() != nil:
 		return atDeadline(o, causes{context.Cause(ctx), ctx.Err()})
-	case w.once:
+	case w.once, outlasted && o.isOutage():
 		return o.err
 	case !time.Now().Before(w.end), w.set.maxRetries > 0 && rounds >= w.set.maxRetries:
 		return atDeadline(o, nil)

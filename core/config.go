@@ -119,6 +119,6 @@ func (c Config) validate() error {
 func (c Config) settings() *settings {
 	return &settings{
 		ttl: c.TTL, wait: c.Wait, retryDelay: c.RetryDelay, maxRetries: c.MaxRetries,
-		maxHold: c.MaxHold,
+		maxHold: c.MaxHold, maxOutage: unlimited,
 	}
 }

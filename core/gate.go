@@ -78,11 +78,36 @@ func (g *gate) pop() *waiter {
 	return w
 }
 
-// refuseOnce tells those who asked for one round how the standing caller's went.
-func (g *gate) refuseOnce(err error) {
+// conclude takes down how a round that was not won went, and tells those who will
+// not wait for another one.
+func (g *gate) conclude(o outcome, now time.Time) {
+	if o.isOutage() {
+		o.since = now
+		if g.last.isOutage() {
+			o.since = g.last.since
+		}
+	}
+	g.last = o
+	g.refuse(o.err, func(w *waiter) bool { return w.once || w.outlasts(&o, now) })
+}
+
+// outlasts reports whether an outage has gone on for longer than w bears with it.
+func (w *waiter) outlasts(o *outcome, now time.Time) bool {
+	if !o.isOutage() {
+		return false
+	}
+	begun := o.since
+	if w.start.After(begun) {
+		begun = w.start
+	}
+	return now.Sub(begun) >= w.set.maxOutage
+}
+
+// refuse ends the wait of some of those who queue.
+func (g *gate) refuse(err error, whom func(*waiter) bool) {
 	for w := g.head; w != nil; {
 		next := w.next
-		if w.once {
+		if whom(w) {
 			g.remove(w)
 			w.turns <- turn{err: err}
 		}
@@ -103,7 +128,7 @@ func (m *Manager) enter(w *waiter, key string) (g *gate, stands bool, err error)
 	if w.once && g.holder != nil {
 		return g, false, ErrNotAcquired
 	}
-	if w.once && g.last.err != nil {
+	if g.last.err != nil && (w.once || w.outlasts(&g.last, w.start)) {
 		return g, false, g.last.err
 	}
 	if err := m.want(w, g); err != nil {
@@ -141,7 +166,7 @@ func (m *Manager) occupy(g *gate, l *Lock) {
 	defer m.mu.Unlock()
 	g.holder, g.standing, g.turn, g.opened = l, nil, 0, l.since
 	g.last = outcome{}
-	g.refuseOnce(ErrNotAcquired)
+	g.refuse(ErrNotAcquired, func(w *waiter) bool { return w.once })
 }
 
 // vacate ends l's place as holder and lets the next in line stand.

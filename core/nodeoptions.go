@@ -1,6 +1,14 @@
 package core
 
-import "github.com/redis/go-redis/v9"
+import (
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// NodeTimeout returns Config.NodeTimeout, or its default: how long one node may take
+// to answer.
+func (m *Manager) NodeTimeout() time.Duration { return m.cfg.NodeTimeout }
 
 // NodeOptions returns how to connect to the nodes that are single servers, for
 // other uses of the same Redis, such as the store of a cache. Nodes that are a

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -17,6 +18,7 @@ type settings struct {
 	maxRetries int
 	maxHold    time.Duration
 	maxHoldSet bool
+	maxOutage  time.Duration // unlimited: as long as wait
 	autoRenew  bool
 	metadata   string
 }
@@ -44,6 +46,16 @@ func WithRetry(delay time.Duration, maxRetries int) Option {
 	return func(s *settings) { s.retryDelay, s.maxRetries = delay, maxRetries }
 }
 
+// WithMaxOutage sets how long Acquire and Do go on asking while too few nodes answer
+// and none of them knows of a holder. What is over when the answers of a round are in
+// ends the wait with ErrNoQuorum; 0 means after the first such round, which
+// NodeTimeout bounds. A lock that somebody holds is waited for as ever. Default: as
+// long as the wait.
+func WithMaxOutage(d time.Duration) Option { return func(s *settings) { s.maxOutage = d } }
+
+// unlimited is longer than any wait.
+const unlimited = time.Duration(math.MaxInt64)
+
 // maxMetadata bounds what one lock can store on every node.
 const maxMetadata = 4096
 
@@ -70,6 +82,8 @@ func (s *settings) validate(driftFactor float64) error {
 		return fmt.Errorf("%w: MaxRetries %d: must not be negative", ErrInvalid, s.maxRetries)
 	case s.maxHold < 0:
 		return fmt.Errorf("%w: MaxHold %v: must not be negative", ErrInvalid, s.maxHold)
+	case s.maxOutage < 0:
+		return fmt.Errorf("%w: MaxOutage %v: must not be negative", ErrInvalid, s.maxOutage)
 	case len(s.metadata) > maxMetadata:
 		return fmt.Errorf("%w: metadata of %d bytes: at most %d", ErrInvalid, len(s.metadata), maxMetadata)
 	}

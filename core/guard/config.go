@@ -63,15 +63,20 @@ type Config struct {
 	// refusal's Status with a Retry-After header and one line of text; with echo
 	// the application's HTTPErrorHandler.
 	OnContention func(http.ResponseWriter, *http.Request, *Refusal)
-	// OnUnavailable says what becomes of a request when too few nodes answer.
-	// Default: FailClosed, or FailOpen with Fresh. With FailOpen, or Fresh, they are
-	// asked once, which takes the Manager's NodeTimeout; a Guard that serializes and
-	// fails closed asks again until Wait is over, so that a short outage refuses
-	// nobody.
+	// OnUnavailable says what becomes of a request when too few nodes answer, and
+	// none of them knows of a holder. Default: FailClosed, or FailOpen with Fresh.
 	OnUnavailable Unavailable
+	// MaxOutage is how long a request waits for nodes to answer again, Wait at most,
+	// before OnUnavailable decides. Default 0: they are asked once, which takes the
+	// Manager's NodeTimeout at most, and a client that is refused comes again. More
+	// bridges a network that breaks for a moment; servers that restart have no vote for
+	// the longest lease, and outlast any wait. For a request whose response may be kept,
+	// as Fresh and Stale ask for, they are asked once in any case.
+	MaxOutage time.Duration
 
 	// Store keeps the responses. Default: 64 MiB of memory over the Manager's own
-	// Redis nodes, each response on one of them.
+	// Redis nodes, each response on two of them. What it does may take as long as a
+	// node may take to answer: the Manager's NodeTimeout.
 	Store cache.Store
 	// MaxBody is the largest response kept, in bytes; a larger one is passed on as
 	// it comes. Default 1 MiB.
@@ -231,7 +236,7 @@ func (s *settings) cacheConfig() *cache.Config {
 	return &cache.Config{
 		Namespace: cacheNamespace(s.Namespace), Locks: s.Locks, Store: s.Store, Codec: codec{&s.policy},
 		Fresh: s.Fresh, Stale: s.Stale, Jitter: s.Jitter, LockTTL: s.TTL, MaxHold: s.MaxHold, Wait: max(s.Wait, 0),
-		OnLockFailure: failure, MaxValue: int(s.MaxBody) + 1<<20, Logger: s.Logger,
+		OnLockFailure: failure, StoreTimeout: s.Locks.NodeTimeout(), MaxValue: int(s.MaxBody) + 1<<20, Logger: s.Logger,
 	}
 }
 
@@ -253,7 +258,7 @@ func (c Config) validate() error {
 	if c.Key == nil && c.Idempotent == nil {
 		refuse("Key: nil: pass a key function, such as keyfuncs.MustTemplate(\"order_<id>\")")
 	}
-	for name, d := range map[string]time.Duration{"Fresh": c.Fresh, "Stale": c.Stale, "MaxHold": c.MaxHold, "HitForMiss": c.HitForMiss, "Heuristic": c.Heuristic} {
+	for name, d := range map[string]time.Duration{"Fresh": c.Fresh, "Stale": c.Stale, "MaxHold": c.MaxHold, "MaxOutage": c.MaxOutage, "HitForMiss": c.HitForMiss, "Heuristic": c.Heuristic} {
 		if d < 0 {
 			refuse("%s: %v: must not be negative", name, d)
 		}
@@ -298,7 +303,7 @@ func contentionStatus(code int) bool {
 }
 
 func (c Config) lockOptions() []core.Option {
-	opts := []core.Option{core.WithAutoRenew()}
+	opts := []core.Option{core.WithAutoRenew(), core.WithMaxOutage(max(c.MaxOutage, 0))}
 	if c.Wait != 0 {
 		opts = append(opts, core.WithWait(max(c.Wait, 0)))
 	}

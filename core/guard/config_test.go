@@ -16,10 +16,10 @@ import (
 
 func TestNewNamesEveryMistake(t *testing.T) {
 	_, err := guard.New(guard.Config{
-		Fresh: -1, Stale: -1, TTL: time.Microsecond, MaxHold: -1, MaxBody: -1, MaxQueue: -1, HitForMiss: -1, Heuristic: -1,
+		Fresh: -1, Stale: -1, TTL: time.Microsecond, MaxHold: -1, MaxBody: -1, MaxQueue: -1, MaxOutage: -1, HitForMiss: -1, Heuristic: -1,
 		ContentionStatus: 200, OnUnavailable: 9, Scope: 9, Jitter: 2,
 	})
-	for _, field := range []string{"Locks", "Key", "Fresh", "Stale", "TTL", "MaxHold", "MaxBody", "MaxQueue", "HitForMiss", "Heuristic",
+	for _, field := range []string{"Locks", "Key", "Fresh", "Stale", "TTL", "MaxHold", "MaxBody", "MaxQueue", "MaxOutage", "HitForMiss", "Heuristic",
 		"ContentionStatus", "OnUnavailable", "Scope", "Jitter"} {
 		require.ErrorContains(t, err, field+":")
 	}

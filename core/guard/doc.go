@@ -108,5 +108,5 @@
 // too many waiting already, 503 with Retry-After or what [Config.ContentionStatus]
 // and [Config.OnContention] say. When too few Redis nodes answer, a Guard that
 // serializes refuses and one that caches runs the handler, unless
-// [Config.OnUnavailable] says otherwise.
+// [Config.OnUnavailable] says otherwise: at once, or when [Config.MaxOutage] is over.
 package guard

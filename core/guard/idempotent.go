@@ -60,7 +60,7 @@ func (g *Guard) openReplays(store cache.Store) (err error) {
 	g.replays, err = cache.New[*response](cache.Config{
 		Namespace: "idem:" + cacheNamespace(g.Namespace), Locks: g.Locks, Store: store, Codec: codec{&g.policy},
 		Fresh: g.Idempotent.Keep, LockTTL: g.TTL, MaxHold: g.MaxHold, Logger: g.Logger, MaxValue: int(g.MaxBody) + 1<<20,
-		OnLockFailure: cache.FailClosed, OnStoreFailure: cache.FailClosed,
+		OnLockFailure: cache.FailClosed, OnStoreFailure: cache.FailClosed, StoreTimeout: g.Locks.NodeTimeout(),
 	})
 	return err
 }

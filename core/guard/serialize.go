@@ -2,7 +2,6 @@ package guard
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/market-intel-brain/dlm/core"
@@ -29,11 +28,6 @@ func (g *Guard) acquire(ctx context.Context, key string) (*core.Lock, error) {
 		return nil, ErrQueueFull
 	}
 	defer g.queue.leave(key)
-	if g.OnUnavailable == FailOpen { // nobody waits for nodes that are not needed
-		if lock, err := g.Locks.TryAcquire(ctx, key, g.lockOptions...); !errors.Is(err, core.ErrNotAcquired) {
-			return lock, err
-		}
-	}
 	return g.Locks.Acquire(ctx, key, g.lockOptions...)
 }
 

@@ -61,9 +61,9 @@ var promises = []shown{
 		"a stale response that was purged while the handler ran stands in for nothing", "core/cache.TestPurgedValueStandsInForNothing",
 		"a successful POST purges what is stored for its target", "losers of the lock get nothing a successful PUT has made obsolete"}},
 	{"An outage of Redis refuses requests or lets them run, as configured, and hangs none.", []string{
-		"no quorum is 503 with Retry-After", "no quorum runs the handler where failing open was chosen",
+		"no quorum is 503 with Retry-After, at once", "no quorum is borne for as long as configured", "no quorum runs the handler where failing open was chosen",
 		"no quorum does not keep a cached route from answering", "no quorum refuses on a cached route where failing closed was chosen",
-		"core/cache.TestSilentStoreCostsItsTimeout", "core/cache.TestSilentLocksCostTheirTimeout"}},
+		"core/guard.TestDeadMajorityRefusesAtOnce", "core/guard.TestStoreTakesNoLongerThanANode", "core/cache.TestSilentStoreCostsItsTimeout", "core/cache.TestSilentLocksCostTheirTimeout"}},
 
 	{"What is flushed, hijacked, larger than [Config.MaxBody] or ends in trailers reaches its client whole and nobody else.", []string{
 		"a flush streams through a cached route and is not stored", "a hijack works on a cached route", "a protocol can be switched on a cached route",

@@ -27,7 +27,8 @@ var refusing = []behaviour{
 	{name: "a key error's HTTPStatus is the answer", test: keyStatus},
 	{name: "a mistake in the program is 500 and one line in the log", test: mistakeLogged},
 	{name: "a request that already holds its lock is 500, not a wait", test: deadlock},
-	{name: "no quorum is 503 with Retry-After", test: noQuorum},
+	{name: "no quorum is 503 with Retry-After, at once", test: noQuorum},
+	{name: "no quorum is borne for as long as configured", test: noQuorumBorne, at: wrap},
 	{name: "no quorum runs the handler where failing open was chosen", test: noQuorumOpen},
 	{name: "a refusal tells the client nothing of the key", test: refusalIsDiscreet},
 }
@@ -162,8 +163,18 @@ func (e *env) lonely() *core.Manager {
 }
 
 func noQuorum(e *env) {
-	s := e.serve(route(e.guard(guard.Config{Locks: e.lonely(), Wait: 100 * time.Millisecond}), e.unreached))
+	s := e.serve(route(e.guard(guard.Config{Locks: e.lonely(), Wait: time.Hour}), e.unreached))
+	for _, a := range s.each(20, at("/x/1")) {
+		require.NotEmpty(s, s.status(http.StatusServiceUnavailable, a).Header.Get("Retry-After"))
+	}
+}
+
+func noQuorumBorne(e *env) {
+	const bearable = 300 * time.Millisecond
+	s := e.serve(route(e.guard(guard.Config{Locks: e.lonely(), Wait: time.Hour, MaxOutage: bearable}), e.unreached))
+	began := time.Now()
 	a := s.status(http.StatusServiceUnavailable, s.get("/x/1"))
+	require.GreaterOrEqual(s, time.Since(began), bearable)
 	require.NotEmpty(s, a.Header.Get("Retry-After"))
 }
 
