@@ -294,7 +294,7 @@ func (m *Manager) attempt(ctx context.Context, g *gate, w *waiter, again bool) (
 	}
 	if !r.fence(ctx) || !s.begin(r.start) {
 		r.finish(false)
-		return nil, outcome{err: &QuorumError{Need: quorumOf(len(m.nodes)), Got: r.yes, Nodes: []NodeError{{"quorum", errTooLate}}}}
+		return nil, outcome{late: true, err: &QuorumError{Need: quorumOf(len(m.nodes)), Got: r.yes, Nodes: []NodeError{{"quorum", errTooLate}}}}
 	}
 	r.finish(true)
 	l := m.newLock(ctx, s, g, s.token, w.set)

@@ -15,12 +15,13 @@ type outcome struct {
 	left       time.Duration // of the holder's lease
 	unqueued   bool          // the home node granted, and with that took this process off its queue
 	err        error         // for a round that was not won
+	late       bool          // granted, but too late to be used: the nodes do answer
 	since      time.Time     // of an outage that lasts: when the first round met it
 }
 
 // isOutage reports that too few nodes answered, and that none of them knows of a
 // holder.
-func (o *outcome) isOutage() bool { return !o.contention && errors.Is(o.err, ErrNoQuorum) }
+func (o *outcome) isOutage() bool { return !o.contention && !o.late && errors.Is(o.err, ErrNoQuorum) }
 
 // conclude reads the votes of a lost round.
 func (r *round) conclude() outcome {

@@ -30,7 +30,8 @@ func IsRefresh(ctx context.Context) bool {
 
 // Waited reports whether ctx is that of a fetch whose caller waited for the fetch
 // or the lock of another one first, and could not have its value: what
-// [Result.Waited] says once the fetch has ended.
+// [Result.Waited] says once the fetch has ended. It is false for a call that is Serial
+// or has Force: such a call waits for its turn, never for another one's value.
 func Waited(ctx context.Context) bool {
 	f := fetchingIn(ctx)
 	return f != nil && f.waited

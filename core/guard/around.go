@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"slices"
 
 	"github.com/market-intel-brain/dlm/core/guard/internal/rfc9111"
 )
@@ -33,46 +32,6 @@ func (g *Guard) invalidating(next handler) handler {
 		watch.WriteHeader(http.StatusOK) // unless it was written
 		return err
 	}
-}
-
-// comparing is next for a HEAD that the store has not answered: a response that
-// disagrees with the stored one tells that it is out of date (RFC 9111 §4.3.5).
-func (x *exchange) comparing(next handler) handler {
-	if x.r.Method != http.MethodHead {
-		return next
-	}
-	old, ok := x.cache.Peek(x.r.Context(), x.name)
-	if !ok {
-		return next
-	}
-	return func(w http.ResponseWriter, r *http.Request) error {
-		watch, writer := newWatcher(w, r, func(status int, h http.Header) {
-			if status == http.StatusOK && old.Value.serves(x.r) && old.Value.disagrees(h) {
-				x.outdated()
-			}
-		})
-		err := next(writer, r)
-		watch.start()
-		return err
-	}
-}
-
-func (x *exchange) outdated() {
-	if err := x.cache.Invalidate(context.WithoutCancel(x.r.Context()), x.name); err != nil {
-		x.Logger.Warn("dlm: stored response not purged that a HEAD has shown to be out of date", "route", x.r.Pattern, "err", err)
-	}
-}
-
-// disagrees reports whether head, the fields of a 200 to a HEAD, is about another
-// representation: any validator or length it has must be that of the stored one.
-// A tag that the Guard made says nothing about the handler's.
-func (r *response) disagrees(head http.Header) bool {
-	for _, name := range [...]string{"Etag", "Last-Modified", "Content-Length"} {
-		if values := head[name]; len(values) > 0 && !slices.Equal(values, r.header[name]) && (name != "Etag" || !r.hasMadeTag()) {
-			return true
-		}
-	}
-	return false
 }
 
 // invalidate purges what RFC 9111 §4.4 says an unsafe request has made invalid.

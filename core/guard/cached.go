@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/market-intel-brain/dlm/core/cache"
 	"github.com/market-intel-brain/dlm/core/guard/internal/rfc9111"
@@ -67,6 +66,9 @@ type exchange struct {
 	wishes rfc9111.RequestDirectives
 	name   string      // of the stored response
 	fwd    rfc9111.Fwd // why next runs, if it does
+
+	old   cache.Result[*response] // what a partial request has found stored
+	found bool                    // old is there
 
 	own      *response   // what next answered to this very request
 	ownErr   error       // what next returned
@@ -144,33 +146,6 @@ func (x *exchange) leave() {
 	}
 }
 
-// partial reports a request whose own answer is of no use to the store: a HEAD,
-// or a part of the content.
-func partial(r *http.Request) bool {
-	return r.Method == http.MethodHead || len(r.Header["Range"]) > 0
-}
-
-// storable reports whether the answer to r may be of use to others.
-func (g *Guard) storable(r *http.Request) bool { return !partial(r) && g.bypass(r) == rfc9111.OK }
-
-// errForward ends a lookup that has to be answered by the handler alone.
-var errForward = errors.New("guard: to be answered by the handler")
-
-// peek is the lookup of a partial request.
-func (x *exchange) peek() (cache.Result[*response], error) {
-	if done, res, err := x.obey(); done {
-		return res, err
-	}
-	res, ok := x.selected()
-	switch {
-	case ok && res.State == cache.Fresh && !x.wishes.NoCache:
-		return res, nil
-	case ok:
-		x.fwd = rfc9111.FwdStale
-	}
-	return res, errForward
-}
-
 // selected is the stored response that x.r selects among the variants.
 func (x *exchange) selected() (cache.Result[*response], bool) {
 	res, ok := x.cache.Peek(x.r.Context(), x.name)
@@ -198,18 +173,19 @@ func (x *exchange) obey() (done bool, res cache.Result[*response], err error) {
 	}
 	res, ok := x.selected()
 	var f *rfc9111.Freshness
+	now := x.now()
 	if ok {
 		fresh := res.Value.meta.Freshness
-		fresh.ReceivedAt = time.Now().Add(-res.Age) // by this process' clock
+		fresh.ReceivedAt = now.Add(-res.Age) // by this process' clock
 		f = &fresh
 	}
-	switch x.wishes.Use(f, time.Now()) {
+	switch x.wishes.Use(f, now) {
 	case rfc9111.Serve:
 		return true, res, nil
 	case rfc9111.GatewayTimeout:
 		return true, res, errOnlyIfCached
 	case rfc9111.Forward:
-		if x.wishes.NoCache = true; f != nil && f.State(time.Now()) == rfc9111.Fresh {
+		if x.wishes.NoCache = true; f != nil && f.State(now) == rfc9111.Fresh {
 			x.fwd = rfc9111.FwdRequest
 		}
 	}
@@ -254,148 +230,4 @@ func (x *exchange) fail(err error) error {
 		return &Refusal{Status: http.StatusServiceUnavailable, RetryAfter: retrySoon, Err: err}
 	}
 	return x.contended(x.w, x.r, x.refuseLock(x.r, err))
-}
-
-// alone runs the handler for this request and nobody else.
-func (x *exchange) alone() error {
-	next := x.comparing(x.next)
-	if x.Fresh == 0 {
-		return x.serialize(x.w, x.r, x.names.lock, next)
-	}
-	return x.forward(x.w, x.r, x.fwd, rfc9111.OK, next)
-}
-
-// unusableError is a server error that a stale response may stand in for
-// (RFC 5861 §4).
-type unusableError struct{ resp *response }
-
-func (e *unusableError) Error() string {
-	return "guard: the handler answered " + http.StatusText(e.resp.status)
-}
-
-// run records one run of the handler, as a validation of what is stored where
-// that has a validator.
-func (g *Guard) run(ctx context.Context, w http.ResponseWriter, x *recorded, next handler) (*response, error) {
-	old, stored := g.prior(ctx, x)
-	tie, ctx := newLeash(ctx, x.request.Context())
-	defer tie.end()
-	req := x.request.WithContext(ctx)
-	asked := validatable(old.Value)
-	req.Header = g.forwarded(x.request, asked)
-	rec, writer := newRecorder(w, x.request, g.MaxBody)
-	rec.onLive = func() {
-		g.tellLive(rec, x.fwd, cache.Waited(ctx))
-		tie.slip(g.hitForMiss(rec.status))
-	}
-	x.begun = time.Now()
-	aborted, handlerErr := rec.attempt(g.toldOf(next, rec), writer, req, stored && g.standsIn(old))
-	if aborted {
-		return nil, abortedError{}
-	}
-	resp := g.settle(ctx, rec, x, asked)
-	resp.err = handlerErr
-	failed := serverError(resp.status) || resp.reason == reasonCutShort
-	if stored && failed && !resp.live && g.standsIn(old) {
-		return resp, &unusableError{resp}
-	}
-	return resp, nil
-}
-
-// prior is the stored response that a run is to replace. Another variant's is
-// none: it neither validates this one nor stands in for it.
-func (g *Guard) prior(ctx context.Context, x *recorded) (cache.Result[*response], bool) {
-	old, ok := g.cache.Peek(ctx, x.name)
-	if !ok {
-		return old, false
-	}
-	fwd, serves := rfc9111.FwdStale, old.Value.serves(x.request)
-	if !serves {
-		fwd, old = rfc9111.FwdVaryMiss, cache.Result[*response]{}
-	}
-	if x.fwd != rfc9111.FwdRequest {
-		x.fwd = fwd
-	}
-	return old, serves
-}
-
-// tellLive says of a response that goes out before it is whole what [Guard.deliverOwn]
-// says of others. A connection that was taken over has no fields.
-func (g *Guard) tellLive(rec *recorder, fwd rfc9111.Fwd, waited bool) {
-	if rec.sent != nil {
-		g.addStatus(rec.sent, rfc9111.CacheStatus{Fwd: fwd, Collapsed: g.inVain(waited), Detail: string(reasonIncomplete)})
-	}
-}
-
-// validatable is old where the handler can be asked whether it still holds, else
-// nil.
-func validatable(old *response) *response {
-	if old == nil || !old.meta.HasValidator() || old.status != http.StatusOK {
-		return nil
-	}
-	return old
-}
-
-// forwarded are the request's fields for the handler: the conditions are the
-// store's, not the client's, whose answer is made of what comes back.
-func (g *Guard) forwarded(r *http.Request, old *response) http.Header {
-	if old == nil {
-		return (&rfc9111.Stored{}).Revalidation(r.Header)
-	}
-	validators := old.meta
-	if !validators.LastModified.IsZero() && old.hasMadeTag() {
-		validators.ETag = rfc9111.ETag{} // a handler that knows dates would answer it with everything
-	}
-	return validators.Revalidation(r.Header)
-}
-
-// settle makes a response of a recording; a 304 that confirms what is stored
-// makes that new (RFC 9111 §4.3.4).
-func (g *Guard) settle(ctx context.Context, rec *recorder, x *recorded, old *response) *response {
-	x.complete = rec.finish()
-	x.live = rec.live
-	x.status, x.header, x.body, x.received = rec.status, rec.sent, rec.body, time.Now()
-	switch {
-	case !x.complete || x.status != http.StatusNotModified:
-	case old != nil:
-		g.validate(ctx, x, old)
-	case !conditional(x.request): // a client without a copy has no use for it
-		x.status, x.header = http.StatusBadGateway, http.Header{}
-	}
-	resp := g.judge(x)
-	resp.live = rec.live
-	return resp
-}
-
-func conditional(r *http.Request) bool {
-	return len(r.Header["If-None-Match"]) > 0 || len(r.Header["If-Modified-Since"]) > 0
-}
-
-// validate merges a 304 into what it is about. One that is about something else
-// answers neither the client nor the condition: the handler is at fault, and what
-// is stored goes, so that the next request is made without a condition.
-func (g *Guard) validate(ctx context.Context, x *recorded, old *response) {
-	if old.meta.Confirms(x.header) {
-		x.status, x.body = old.status, old.body
-		x.header = rfc9111.Freshen(old.header, x.header)
-		return
-	}
-	x.status, x.header = http.StatusBadGateway, http.Header{}
-	if err := g.cache.Invalidate(context.WithoutCancel(ctx), x.name); err != nil {
-		g.Logger.Warn("dlm: stored response not purged that the handler does not know", "route", x.request.Pattern, "err", err)
-	}
-}
-
-func serverError(status int) bool {
-	switch status {
-	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
-	}
-	return false
-}
-
-// standsIn reports whether a stored response may be served in place of an error.
-func (g *Guard) standsIn(old cache.Result[*response]) bool {
-	meta := &old.Value.meta
-	late := meta.InitialAge + old.Age - meta.Lifetime
-	return late < max(meta.IfError, meta.WhileRevalidate)
 }

@@ -1,11 +1,13 @@
 package guard_test
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"runtime/metrics"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +57,81 @@ func TestManyTargetsAreBoundedInNumber(t *testing.T) {
 		require.Equal(t, http.StatusNoContent, asked(h, fmt.Sprintf("/x?n=%d", i)))
 	}
 	require.Eventually(t, func() bool { return g.Usage().Entries <= room/smallest }, patience, time.Millisecond, "%d entries", g.Usage().Entries)
+}
+
+var targets = flag.Int("targets", 600, "how many targets TestFloodsLeaveMemoryFlat asks for in each row; memory tells little below 100 000")
+
+// floods are what an attacker can vary without end, on one route.
+var floods = []struct {
+	name   string
+	ask    func(i int) (query, language string)
+	answer http.HandlerFunc
+}{
+	{"queries", func(i int) (string, string) { return fmt.Sprint("n=", i), "" }, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.URL.RawQuery)
+	}},
+	{"variants", func(i int) (string, string) { return "", fmt.Sprint("x-", i) }, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Accept-Language")
+		_, _ = io.WriteString(w, r.Header.Get("Accept-Language"))
+	}},
+	{"what is not stored", func(i int) (string, string) { return fmt.Sprint("n=", i), "" }, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "private")
+		_, _ = io.WriteString(w, r.URL.RawQuery)
+	}},
+	{"what fails", func(i int) (string, string) { return fmt.Sprint("n=", i), "" }, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = io.WriteString(w, r.URL.RawQuery)
+	}},
+	{"tags", func(i int) (string, string) { return fmt.Sprint("n=", i), "" }, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Surrogate-Key", strings.Repeat(r.URL.RawQuery+" ", 100))
+		_, _ = io.WriteString(w, r.URL.RawQuery)
+	}},
+}
+
+// Whatever is varied, each client gets its own answer, and the store holds what it
+// has room for, while the flood lasts and after it.
+func TestFloodsLeaveMemoryFlat(t *testing.T) {
+	const (
+		room     = 64 << 10
+		smallest = 256 // what an entry and its name count for at least
+		slack    = 4 << 20
+	)
+	for _, flood := range floods {
+		t.Run(flood.name, func(t *testing.T) {
+			g := newGuard(t, guard.Config{Fresh: time.Hour, Store: cache.NewMemory(room), Key: func(*http.Request) (string, error) { return "k", nil }})
+			h := nethttplock.Wrap(g, flood.answer)
+			ask := func(i int) string {
+				query, language := flood.ask(i)
+				w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/x?"+query, nil)
+				if language != "" {
+					r.Header.Set("Accept-Language", language)
+				}
+				h.ServeHTTP(w, r)
+				require.Equal(t, query+language, w.Body.String())
+				return w.Header().Get("Cache-Status")
+			}
+			ask(0)
+			before, most := heap(), uint64(0)
+			for i := range *targets {
+				ask(i)
+				if i%100 == 0 { // a burst may overshoot
+					most = max(most, live())
+					require.LessOrEqual(t, g.Usage().Bytes, uint64(2*room))
+				}
+			}
+			require.Less(t, most, before+slack, "bytes alive while it lasts")
+			require.Less(t, heap(), before+slack, "bytes in use after it")
+			require.Eventually(t, func() bool { return g.Usage().Bytes <= room && g.Usage().Entries <= room/smallest }, patience, time.Millisecond)
+			t.Logf("%d asked for: %d bytes in %d entries, at most %d bytes alive, %d before", *targets, g.Usage().Bytes, g.Usage().Entries, most, before)
+		})
+	}
+}
+
+// live is what the last collection found in use.
+func live() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 func heap() uint64 {

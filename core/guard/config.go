@@ -177,13 +177,14 @@ type settings struct {
 	Config
 	lockOptions []core.Option
 	policy      rfc9111.Policy
+	now         func() time.Time // the wall clock, which may be set; ages are told by the store
 }
 
 func (c Config) settings() (settings, error) {
 	if err := c.validate(); err != nil {
 		return settings{}, fmt.Errorf("guard: invalid Config: %w", err)
 	}
-	s := settings{Config: c}
+	s := settings{Config: c, now: time.Now}
 	s.MaxQueue = orDefault(c.MaxQueue, defaultMaxQueue)
 	s.ReadAhead = orDefault(c.ReadAhead, defaultReadAhead)
 	s.ContentionStatus = orDefault(c.ContentionStatus, http.StatusServiceUnavailable)

@@ -88,7 +88,8 @@ func (g *Guard) statusOf(res *cache.Result[*response], ttl time.Duration, fwd rf
 }
 
 // inVain tells of a request that waited for another one's response and could not
-// have it. With Fresh 0 nobody waits for a response, only for the lock.
+// have it. With Fresh 0 nobody waits for a response, only for the lock, and nor does
+// who asks for no-cache: what another one gets was of no use to them from the start.
 func (g *Guard) inVain(waited bool) rfc9111.Collapsed {
 	if waited && g.Fresh > 0 {
 		return rfc9111.CollapsedInVain

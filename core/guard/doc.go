@@ -66,7 +66,7 @@
 //
 // A HEAD that the handler answers, and whose validators or length are not those of
 // the stored response it would have selected, removes that one; one that agrees
-// does not freshen it, which RFC 9111 §4.3.5 leaves to the cache.
+// freshens it, as a 304 does (RFC 9111 §4.3.5).
 //
 // Requests with Authorization or a Cookie, and responses with Set-Cookie, have
 // no part in it unless an option whose name begins with Dangerously says so. With

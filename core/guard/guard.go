@@ -125,7 +125,7 @@ func (g *Guard) miss(w http.ResponseWriter, r *http.Request, key string, next ha
 	if done, err := g.arrived(w, r, n, next); done {
 		return err
 	}
-	if g.Fresh == 0 && !g.storable(r) {
+	if g.Fresh == 0 && g.bypass(r) != rfc9111.OK {
 		if g.policy.Bypass(r.Method, nil) == rfc9111.ReasonMethod {
 			next = g.invalidating(next)
 		}

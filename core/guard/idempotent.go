@@ -176,7 +176,7 @@ func (g *Guard) once(w http.ResponseWriter, r *http.Request, name string, print 
 func (g *Guard) keepable(rec *recorder, print []byte) *response {
 	complete := rec.finish()
 	resp := &response{status: rec.status, body: rec.body, variant: print, live: rec.live}
-	resp.meta.ReceivedAt = time.Now()
+	resp.meta.ReceivedAt = g.now()
 	resp.header = rfc9111.StoredHeader(rfc9111.Canonical(rec.sent), &resp.meta)
 	resp.policy = cache.Policy{Fresh: g.Idempotent.Keep, NoStore: !complete || rec.refused || rec.status >= 500}
 	return resp

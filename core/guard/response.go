@@ -215,6 +215,12 @@ func bodyAllowed(status int) bool {
 	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
 }
 
+// late is for how long a response that was fetched so long ago has been stale.
+func (r *response) late(since time.Duration) time.Duration {
+	_, left := r.ages(since)
+	return -left
+}
+
 // serves reports whether the response is the one r selects among the variants.
 func (r *response) serves(req *http.Request) bool {
 	if len(r.meta.Vary.Fields) == 0 {

@@ -55,13 +55,19 @@ func run(origin, listen, nodes string, fresh, stale time.Duration) error {
 	}
 	defer func() { _ = closeGuard() }()
 
-	server := &http.Server{Addr: listen, Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	server := newServer(handler, 10*time.Second)
+	server.Addr = listen
 	defer context.AfterFunc(ctx, func() { _ = server.Shutdown(context.Background()) })()
 	log.Printf("caching %s on http://%s", origin, listen)
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
+}
+
+// newServer gives a client so long for the fields of a request.
+func newServer(h http.Handler, patience time.Duration) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: patience, MaxHeaderBytes: 64 << 10, IdleTimeout: 2 * time.Minute}
 }
 
 func redisNodes(list string) (urls []string, stop func(), err error) {

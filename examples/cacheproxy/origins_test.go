@@ -138,6 +138,7 @@ func TestOriginDies(t *testing.T) {
 		resp, body := f.do("GET", path, "Accept-Language: de\nX-Death: "+name)
 		assert.Equal(t, 200, resp.StatusCode, name)
 		assert.Equal(t, "good", body, name)
+		f.coveredInPart(path, "Accept-Language: de\nX-Death: "+name, strings.Contains(deaths[name], "200 OK\r\n") && strings.Contains(deaths[name], "\r\n\r\n"))
 	}
 	f.do("GET", "/gone", "X-First: stale-if-error=600")
 	f.do("GET", "/gone/strictly", "X-First: stale-if-error=600, must-revalidate")
@@ -145,8 +146,35 @@ func TestOriginDies(t *testing.T) {
 	resp, body := f.do("GET", "/gone", "")
 	assert.Equal(t, 200, resp.StatusCode, "connection refused")
 	assert.Equal(t, "good", body, "connection refused")
-	resp, _ = f.do("GET", "/gone/strictly", "")
-	assert.Equal(t, 502, resp.StatusCode)
+	f.coveredInPart("/gone", "", false)
+	for _, method := range []string{"GET", "HEAD"} {
+		resp, _ = f.do(method, "/gone/strictly", "Range: bytes=1-2")
+		assert.Equal(t, 502, resp.StatusCode)
+	}
+}
+
+// coveredInPart asks for parts of "good", which the origin does not answer for. To a
+// HEAD, which asks for fields alone, the fields may be a whole answer.
+func (f *front) coveredInPart(path, fields string, headed bool) {
+	f.Helper()
+	for _, part := range []struct {
+		method, fields string
+		status         int
+		length, body   string
+	}{
+		{"HEAD", "", 200, "4", ""},
+		{"GET", "Range: bytes=1-2", 206, "2", "oo"},
+		{"GET", "Range: bytes=4-", 416, "0", ""},
+	} {
+		if headed && part.method == "HEAD" {
+			continue
+		}
+		resp, body := f.do(part.method, path, strings.TrimPrefix(fields+"\n"+part.fields, "\n"))
+		assert.Equal(f, part.status, resp.StatusCode, "%s %q", part.method, fields)
+		assert.Equal(f, part.body, body, "%s %q", part.method, fields)
+		assert.Equal(f, part.length, resp.Header.Get("Content-Length"), "%s %q", part.method, fields)
+		assert.Contains(f, resp.Header.Get("Cache-Status"), "stale-if-error", "%s %q", part.method, fields)
+	}
 }
 
 // An origin's clock that is wrong makes nothing younger than it is.

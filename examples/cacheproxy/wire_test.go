@@ -113,6 +113,12 @@ func (o *wireOrigin) stop() {
 // newFrontOf is a cacheproxy in front of the origin at url.
 func newFrontOf(t *testing.T, cfg guard.Config, url string) *front {
 	t.Helper()
+	return newFrontServedBy(t, cfg, url, patience)
+}
+
+// newFrontServedBy is newFrontOf with so long for clients to send their fields.
+func newFrontServedBy(t *testing.T, cfg guard.Config, url string, forFields time.Duration) *front {
+	t.Helper()
 	if cfg.Locks == nil {
 		locks, err := core.New(core.Config{Nodes: coretest.Embedded(t, 1).URLs()})
 		require.NoError(t, err)
@@ -125,7 +131,9 @@ func newFrontOf(t *testing.T, cfg guard.Config, url string) *front {
 	handler, stop, err := newProxy(url, cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, stop()) })
-	server := httptest.NewServer(handler)
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = newServer(handler, forFields)
+	server.Start()
 	t.Cleanup(server.Close)
 	return &front{t, server.URL}
 }

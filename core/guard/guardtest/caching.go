@@ -23,7 +23,6 @@ var caching = []behaviour{
 	{name: "the winner's client going away fails nobody", test: winnerGone},
 	{name: "a panic of the winner hangs nobody", test: winnerPanics},
 	{name: "runtime.Goexit of the winner hangs nobody", test: winnerExits},
-	{name: "HEAD is answered from a stored GET and stores nothing", test: headSharesGet},
 	{name: "a POST never sees a GET's response", test: postIsNoGet},
 	{name: "the query is part of the identity", test: queryApart},
 	{name: "the Host is part of the identity", test: hostApart},
@@ -35,9 +34,6 @@ var caching = []behaviour{
 	{name: "headers of outer middleware are not stored", test: outerHeaders},
 	{name: "a missing ETag is made, and If-None-Match answered with 304", test: makesETag},
 	{name: "If-Modified-Since is answered with 304", test: modifiedSince},
-	{name: "a range is cut from a stored response", test: ranges},
-	{name: "several ranges are cut from a stored response", test: multipleRanges},
-	{name: "a range beyond the end is 416", test: unsatisfiable},
 	{name: "max-age overrules Fresh", test: maxAgeWins},
 	{name: "heuristic freshness counts where it was asked for", test: heuristicAsked},
 	{name: "a stored 404 is served", test: storesNotFound},
@@ -204,19 +200,6 @@ func (e *env) winnerUnwinds(unwind func(), check func(func() answer)) {
 	require.Equal(s, "second", s.ok(s.get("/x/1")).body)
 }
 
-func headSharesGet(e *env) {
-	s, runs := e.store(write("hello"))
-	head := func() answer { return s.ok(s.do(context.Background(), http.MethodHead, "/x/1", nil)) }
-	head()
-	s.runs(1, runs)
-	require.Equal(s, "hello", s.ok(s.get("/x/1")).body)
-	s.runs(2, runs)
-	a := head()
-	s.runs(2, runs)
-	require.Equal(s, "5", a.Header.Get("Content-Length"))
-	require.Contains(s, a.Header.Get("Cache-Status"), "hit")
-}
-
 func (s *site) post(path string) answer {
 	return s.do(context.Background(), http.MethodPost, path, nil)
 }
@@ -341,35 +324,6 @@ func modifiedSince(e *env) {
 	s.status(http.StatusNotModified, s.get("/x/1", "If-Modified-Since", modified))
 	s.ok(s.get("/x/1", "If-Modified-Since", time.Now().Add(-2*time.Hour).UTC().Format(http.TimeFormat)))
 	s.runs(1, runs)
-}
-
-func ranges(e *env) {
-	s, runs := e.store(write("0123456789"))
-	s.ok(s.get("/x/1"))
-	for spec, want := range map[string]string{"bytes=0-3": "0123", "bytes=-3": "789", "bytes=8-": "89", "bytes=9-100": "9"} {
-		a := s.status(http.StatusPartialContent, s.get("/x/1", "Range", spec))
-		require.Equal(s, want, a.body, spec)
-		require.Contains(s, a.Header.Get("Content-Range"), "/10")
-	}
-	s.ok(s.get("/x/1", "Range", "bytes=0-3", "If-Range", `"other"`))
-	s.ok(s.get("/x/1", "Range", "lines=0-3"))
-	s.runs(1, runs)
-}
-
-func multipleRanges(e *env) {
-	s, _ := e.store(write("0123456789" + repeat(".", 1000)))
-	s.ok(s.get("/x/1"))
-	a := s.status(http.StatusPartialContent, s.get("/x/1", "Range", "bytes=0-1,4-5"))
-	require.Contains(s, a.Header.Get("Content-Type"), "multipart/byteranges")
-	require.Contains(s, a.body, "bytes 0-1/1010")
-	require.Contains(s, a.body, "bytes 4-5/1010")
-}
-
-func unsatisfiable(e *env) {
-	s, _ := e.store(write("0123456789"))
-	s.ok(s.get("/x/1"))
-	a := s.status(http.StatusRequestedRangeNotSatisfiable, s.get("/x/1", "Range", "bytes=10-"))
-	require.Equal(s, "bytes */10", a.Header.Get("Content-Range"))
 }
 
 func maxAgeWins(e *env) {

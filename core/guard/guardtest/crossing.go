@@ -13,32 +13,11 @@ import (
 )
 
 var crossing = []behaviour{
-	{name: "another variant does not stand in for a server error", test: variantsStandApart},
 	{name: "a field that Connection withdraws makes no variant", test: withdrawnField, only: "h1"},
 	{name: "http and https have responses of their own", test: schemesApart},
 	{name: "a 304 that nobody asked for is 502", test: unaskedNotModified},
 	{name: "a client's condition holds for a response that is not stored", test: conditionOfUnstored},
 	{name: "a field name with a space behind it is that field", test: spacedFieldName},
-}
-
-func variantsStandApart(e *env) {
-	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "max-age=0, stale-if-error=60")
-		w.Header().Set("Vary", "Accept-Language")
-		switch {
-		case w.Header().Get("X-Run") == "1":
-			_, _ = io.WriteString(w, "de")
-		case r.Header.Get("X-Break") != "":
-			panic(http.ErrAbortHandler)
-		default:
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-	})
-	s.ok(s.get("/x/1", "Accept-Language", "de"))
-	s.status(http.StatusServiceUnavailable, s.get("/x/1", "Accept-Language", "fr"))
-	require.Error(s, s.get("/x/1", "Accept-Language", "fr", "X-Break", "1").err)
-	require.Equal(s, "de", s.ok(s.get("/x/1", "Accept-Language", "de")).body)
-	require.GreaterOrEqual(s, runs.Load(), int64(4)) // a client may try again where the connection broke
 }
 
 // withdrawnField has a handler that leaves out what Connection lists, as a proxy

@@ -53,7 +53,8 @@ var promises = []shown{
 		"a stale response is served at once and refreshed behind it", "a stale response is refreshed once in the fleet", "Close waits for refreshes",
 		"a refresh runs with the lock, without the client's values", "core/cache.TestBackgroundRefreshesAreBounded", "core/guard.TestRefreshEndsWithItsHandler"}},
 	{"When a refresh fails the old response stays, and the handler is left alone for a while.", []string{
-		"a stale response stands in for a server error", "a stale response stands in for one cut short", "a stale response stands in for one that breaks off",
+		"a stale response stands in for a server error", "a stale response stands in for what fails to answer a HEAD or a Range",
+		"a stale response stands in for one cut short", "a stale response stands in for one that breaks off",
 		"a stale response stands in when the lock is lost", "a stale response does not stand in for a panic", "must-revalidate is never served stale",
 		"a stale response of another variant stands in for nothing"}},
 	{"What was purged serves nobody any more, in no process and in place of no error.", []string{
@@ -81,10 +82,11 @@ var promises = []shown{
 		"compressed content goes to who can read it", "compression outside of the guard suits every client"}},
 	{"HEAD and GET share what is stored, and no other method sees it.", []string{
 		"HEAD is answered from a stored GET and stores nothing", "a HEAD that disagrees with a stored response removes it",
-		"a HEAD finds its variant, and removes that one alone", "a POST never sees a GET's response", "a method override has no part in the cache"}},
+		"a HEAD that agrees with a stored response makes it new", "a HEAD finds its variant, and removes that one alone",
+		"a HEAD or Range that loses the lock gets the last response", "a POST never sees a GET's response", "a method override has no part in the cache"}},
 	{"Freshness, variants, validation, ranges and invalidation are those of RFC 9111 for a shared cache.", []string{
 		"max-age overrules Fresh", "heuristic freshness counts where it was asked for", "an Age that came with a response counts", "Vary keeps variants apart",
-		"a response is validated, and a 304 makes it new", "a range is cut from a stored response", "which statuses are stored without being told, and which when told",
+		"a response is validated, and a 304 makes it new", "a range is cut from a stored response", "a HEAD that forbids storing is obeyed", "which statuses are stored without being told, and which when told",
 		"a targeted field decides in place of Cache-Control", "examples/cacheproxy.TestSituations", "examples/cacheproxy.TestInvalidation",
 		"core/guard/internal/rfc9111.TestParseResponse", "core/guard/internal/rfc9111.TestLifetime", "core/guard/internal/rfc9111.TestAge",
 		"core/guard/internal/rfc9111.TestParseDate", "core/guard/internal/rfc9111.TestRefusal"}},
@@ -152,6 +154,7 @@ var threats = []shown{
 		"a hijack works on a cached route", "a response over MaxBody arrives whole and is not stored", "a response made after its client has gone is not stored",
 		"a response made under a lost lock is not stored"}},
 	{"a clock that is set back, a response older than all its windows", []string{
+		"core/guard.TestWallClockIsSet", "core/guard.TestWallClockIsWrong", "core/guard.TestWallClockIsSetDuringAFetch",
 		"core/guard/internal/rfc9111.TestState", "core/cache.TestServerClockSetBack", "core/cache.TestLifeOfAValue"}},
 	{"a corrupt, huge, outdated or foreign value in Redis", []string{
 		"a corrupt value in the store is a miss", "core/cache.TestBombIsAMiss", "core/cache.TestForeignEntriesAreMisses", "core/cache.TestCodecsOfARollingUpgrade",
@@ -163,7 +166,8 @@ var threats = []shown{
 		"of 300 requests on one key as many wait as may, and other keys notice nothing", "of 300 requests on one cold key as many wait as may, and other keys notice nothing"}},
 	{"200 waiters that hang up", []string{"200 waiters that hang up are gone"}},
 	{"a million distinct keys", []string{
-		"core/guard.TestManyTargetsLeaveMemoryFlat", "core/guard.TestManyTargetsAreBoundedInNumber", "core/cache.TestDistinctKeysLeaveMemoryFlat", "core/cache.TestFailingKeysAreBounded"}},
+		"core/guard.TestManyTargetsLeaveMemoryFlat", "core/guard.TestManyTargetsAreBoundedInNumber", "core/guard.TestFloodsLeaveMemoryFlat",
+		"examples/cacheproxy.TestManyTargets", "core/cache.TestDistinctKeysLeaveMemoryFlat", "core/cache.TestFailingKeysAreBounded"}},
 	{"a slow request body, a slow reader, a handler that hangs", []string{
 		"a slow request body holds no lock", "a slow reader loses the lock", "a slow reader of a stored response holds up nobody",
 		"a handler that hangs loses its lock, and the next one runs", "a handler longer than its lease keeps its lock", "a hold shorter than its lease ends with the lease"}},

@@ -177,22 +177,26 @@ func abortedIsCut(e *env) {
 }
 
 func otherVariantStandsBack(e *env) {
-	s, _ := e.store(func(w http.ResponseWriter, r *http.Request) {
+	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Vary", "Accept-Language")
 		w.Header().Set("Cache-Control", "max-age=0, stale-if-error=60")
-		switch lang := r.Header.Get("Accept-Language"); lang {
-		case "fr":
-			w.WriteHeader(http.StatusBadGateway)
-		case "it":
+		switch {
+		case w.Header().Get("X-Run") == "1":
+			_, _ = io.WriteString(w, "de")
+		case r.Header.Get("Accept-Language") == "it":
 			panic(http.ErrAbortHandler)
 		default:
-			_, _ = io.WriteString(w, lang)
+			w.WriteHeader(http.StatusBadGateway)
 		}
 	})
-	require.Equal(s, "de", s.ok(s.get("/x/1", "Accept-Language", "de")).body)
+	s.ok(s.get("/x/1", "Accept-Language", "de"))
 	a := s.status(http.StatusBadGateway, s.get("/x/1", "Accept-Language", "fr"))
 	require.Contains(s, a.Header.Get("Cache-Status"), "fwd=vary-miss")
 	require.Error(s, s.get("/x/1", "Accept-Language", "it").err)
+	s.status(http.StatusBadGateway, s.head("/x/1", "Accept-Language", "fr"))
+	s.status(http.StatusBadGateway, s.get("/x/1", "Accept-Language", "fr", "Range", "bytes=0-0"))
+	require.Equal(s, "de", s.ok(s.get("/x/1", "Accept-Language", "de")).body)
+	require.GreaterOrEqual(s, runs.Load(), int64(6)) // a client may try again where the connection broke
 }
 
 // purgedStandsBack fails the second run once what the first one made is purged.
@@ -304,7 +308,8 @@ func (e *env) losing() (*site, *gate, *atomic.Int64) {
 		}
 		g.ServeHTTP(w, r)
 	})
-	return e.serve(route(guard, handler), Route{Method: http.MethodPost, Pattern: "/x/{id}", Guard: guard, Handler: handler}), g, runs
+	return e.serve(route(guard, handler), Route{Method: http.MethodPost, Pattern: "/x/{id}", Guard: guard, Handler: handler},
+		Route{Method: http.MethodHead, Pattern: "/x/{id}", Guard: guard, Handler: handler}), g, runs
 }
 
 func losersGetStale(e *env) {

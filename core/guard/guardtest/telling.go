@@ -33,8 +33,6 @@ var telling = []behaviour{
 	{name: "a stored Date is neither lost nor made anew", test: dateKept},
 	{name: "losers of the lock get nothing a successful PUT has made obsolete", test: putPurgesLast},
 	{name: "Location purges what a prefix was stripped from", test: locationBehindPrefix},
-	{name: "a HEAD that disagrees with a stored response removes it", test: headDisagrees},
-	{name: "a HEAD finds its variant, and removes that one alone", test: headOfVariant},
 	{name: "Location of another origin purges nothing", test: foreignLocation},
 	{name: "an Idempotency-Key belongs to one route", test: keyPerRoute},
 }
@@ -352,50 +350,4 @@ func keyPerRoute(e *env) {
 		ask(http.MethodPatch, "/x/1")
 	}
 	s.runs(3, runs)
-}
-
-func headOfVariant(e *env) {
-	s, runs := e.storeWith(guard.Config{ObeyClient: true}, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Vary", "Accept-Language")
-		w.Header().Set("ETag", `"`+r.Header.Get("X-Version")+`"`)
-	})
-	ask := func(method, lang, version, cacheControl string) int64 {
-		s.Helper()
-		before := runs.Load()
-		s.ok(s.do(context.Background(), method, "/x/1", nil, "Accept-Language", lang, "X-Version", version, "Cache-Control", cacheControl))
-		return runs.Load() - before
-	}
-	ask(http.MethodGet, "de", "1", "")
-	ask(http.MethodGet, "fr", "1", "")
-	require.Zero(s, ask(http.MethodHead, "fr", "1", "only-if-cached"))
-	ask(http.MethodHead, "fr", "2", "no-cache")
-	require.Zero(s, ask(http.MethodGet, "de", "1", "only-if-cached"))
-	require.EqualValues(s, 1, ask(http.MethodGet, "fr", "2", ""), "its HEAD has shown that it was out of date")
-	require.EqualValues(s, 1, ask(http.MethodGet, "fr", "3", "no-cache"))
-	require.Zero(s, ask(http.MethodGet, "de", "1", "only-if-cached"), "a variant made anew takes no other one's place")
-}
-
-func headDisagrees(e *env) {
-	s, runs := e.storeWith(guard.Config{ObeyClient: true}, func(w http.ResponseWriter, r *http.Request) {
-		name, value, _ := strings.Cut(r.Header.Get("X-Say"), "=")
-		w.Header().Set("ETag", `"v1"`)
-		w.Header().Set("Content-Length", "5")
-		w.Header().Set(name, value)
-		if r.Method == http.MethodGet {
-			_, _ = io.WriteString(w, "hello")
-		}
-	})
-	for i, row := range []struct {
-		say  string
-		gone int64
-	}{
-		{`ETag="v1"`, 0}, {`X-Other=1`, 0}, {`ETag="v2"`, 1}, {`Content-Length=6`, 1}, {`Last-Modified=Sun, 06 Nov 1994 08:49:37 GMT`, 1},
-	} {
-		path := "/x/" + strconv.Itoa(i)
-		s.ok(s.get(path, "X-Say", "X-Other=0"))
-		s.ok(s.do(context.Background(), http.MethodHead, path, nil, "Cache-Control", "no-cache", "X-Say", row.say))
-		before := runs.Load()
-		s.ok(s.get(path, "X-Say", "X-Other=0"))
-		require.Equal(s, row.gone, runs.Load()-before, row.say)
-	}
 }
