@@ -44,15 +44,18 @@ func (m *Manager) Do(ctx context.Context, key string, fn func(context.Context) e
 }
 
 func (m *Manager) acquire(ctx context.Context, key string, once bool, opts []Option, more ...Option) (*Lock, error) {
-	set := m.set(opts, more)
-	w := &waiter{ctx: ctx, set: set, start: time.Now(), once: once || set.wait == 0}
-	w.end = w.start.Add(set.wait)
+	w := &waiter{ctx: ctx, set: m.settings(opts, more), start: time.Now()}
+	w.once, w.end = once || w.set.wait == 0, w.start.Add(w.set.wait)
 	w.chain, _ = FromContext(ctx)
 	if err := m.admit(ctx, key, w); err != nil {
 		return nil, m.refuse(ctx, key, w, err)
 	}
+	g, stands, err := m.enter(w, key)
+	if err != nil {
+		return nil, m.refuse(ctx, key, w, err)
+	}
 	defer m.calls.Done()
-	l, err := m.take(ctx, key, w)
+	l, err := m.take(ctx, g, w, stands)
 	if err != nil {
 		return nil, m.refuse(ctx, key, w, err)
 	}
@@ -60,9 +63,10 @@ func (m *Manager) acquire(ctx context.Context, key string, once bool, opts []Opt
 	return l, nil
 }
 
-func (m *Manager) set(opts, more []Option) *settings {
+// settings are the Manager's with the options' changes.
+func (m *Manager) settings(opts, more []Option) settings {
 	s := m.defaults
-	for _, list := range [][]Option{opts, more} {
+	for _, list := range [...][]Option{opts, more} {
 		for _, o := range list {
 			if o != nil {
 				o(&s)
@@ -72,11 +76,10 @@ func (m *Manager) set(opts, more []Option) *settings {
 	if !s.maxHoldSet && s.maxHold == 0 {
 		s.maxHold = maxHoldFactor * min(s.ttl, math.MaxInt64/maxHoldFactor)
 	}
-	return &s
+	return s
 }
 
-// admit refuses what must not send a command. On success the call counts
-// towards those that Close waits for.
+// admit refuses what must not send a command.
 func (m *Manager) admit(ctx context.Context, key string, w *waiter) error {
 	if key == "" {
 		return errEmptyKey
@@ -90,27 +93,17 @@ func (m *Manager) admit(ctx context.Context, key string, w *waiter) error {
 	if err := ctx.Err(); err != nil {
 		return causes{context.Cause(ctx), err}
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
-		return ErrClosed
-	}
-	m.calls.Add(1)
 	return nil
 }
 
 // take gets the lock: alone at the gate by standing in Redis, otherwise by
 // waiting for a turn.
-func (m *Manager) take(ctx context.Context, key string, w *waiter) (*Lock, error) {
-	g, stands, err := m.enter(w, key)
-	if err != nil {
-		return nil, err
-	}
+func (m *Manager) take(ctx context.Context, g *gate, w *waiter, stands bool) (*Lock, error) {
 	if stands {
 		return m.stand(ctx, g, w, false)
 	}
 	defer m.settled(g, w)
-	m.observe(ctx, Event{Kind: EventWaiting, Key: key, Time: time.Now()})
+	m.observe(ctx, Event{Kind: EventWaiting, Key: g.key, Time: time.Now()})
 	t, err := m.queue(ctx, g, w)
 	switch {
 	case err != nil:
@@ -268,9 +261,9 @@ func atDeadline(o outcome, ended error) error {
 func (m *Manager) attempt(ctx context.Context, g *gate, w *waiter, again bool) (*Lock, outcome) {
 	m.lengthen(w.set.ttl)
 	now := time.Now()
-	s := m.newLease(g.key, g.names, w.set, now)
+	s := m.newLease(g.key, g.names, &w.set, now)
 	r := m.newRound(s, now, m.endOf(w, now))
-	home, register := m.home(g.names), ""
+	home, register := m.home(g.names, now), ""
 	if g.heard != nil {
 		home, register = g.heard.n, m.id
 	}
@@ -292,14 +285,15 @@ func (m *Manager) attempt(ctx context.Context, g *gate, w *waiter, again bool) (
 		r.finish(false)
 		return nil, outcome{err: err}
 	}
-	if !r.fence(ctx) || !s.begin(r.start) {
+	fenced, now := r.fence(ctx), time.Now()
+	if !fenced || !s.begin(r.start, now) {
 		r.finish(false)
 		return nil, outcome{late: true, err: &QuorumError{Need: quorumOf(len(m.nodes)), Got: r.yes, Nodes: []NodeError{{"quorum", errTooLate}}}}
 	}
 	r.finish(true)
-	l := m.newLock(ctx, s, g, s.token, w.set)
+	l := m.newLock(w, s, g, s.token, now)
 	m.occupy(g, l)
-	m.keeper.watch(s)
+	m.keeper.watch(s, now)
 	return l, outcome{ok: true}
 }
 

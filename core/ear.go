@@ -48,7 +48,7 @@ func (m *Manager) listen(ctx context.Context, g *gate, end time.Time) bool {
 	}
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
-	n := m.home(g.names)
+	n := m.home(g.names, time.Now())
 	if !n.ear.open(ctx) {
 		return false
 	}
@@ -243,17 +243,6 @@ func (m *Manager) wake(n *node, lock string) {
 		return
 	}
 	g.wake.raise()
-}
-
-// requeueName is this process' name if somebody here waits behind the holder,
-// so that the release can put it at the end of Redis' queue.
-func (m *Manager) requeueName(g *gate) string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if g.head == nil || g.heard == nil {
-		return ""
-	}
-	return m.id
 }
 
 func (m *Manager) wakeAll(e *ear) {

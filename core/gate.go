@@ -27,7 +27,7 @@ type gate struct {
 // waiter is one caller at a gate.
 type waiter struct {
 	ctx   context.Context
-	set   *settings
+	set   settings
 	start time.Time
 	end   time.Time // when it gives up
 	once  bool      // one round only: it shares the standing caller's, unless that is cut short
@@ -115,28 +115,34 @@ func (g *gate) refuse(err error, whom func(*waiter) bool) {
 	}
 }
 
-// enter puts the caller at the key's gate. The first one stands at once.
+// enter puts the caller at the key's gate. The first one stands at once. On success
+// the call counts towards those that Close waits for.
 func (m *Manager) enter(w *waiter, key string) (g *gate, stands bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.closed {
+		return nil, false, ErrClosed
+	}
 	g = m.gates[key]
 	if g == nil {
 		g = &gate{key: key, names: m.namesOf(key), standing: w}
 		m.gates[key] = g
+		m.calls.Add(1)
 		return g, true, nil
 	}
 	if w.once && g.holder != nil {
-		return g, false, ErrNotAcquired
+		return nil, false, ErrNotAcquired
 	}
 	if g.last.err != nil && (w.once || w.outlasts(&g.last, w.start)) {
-		return g, false, g.last.err
+		return nil, false, g.last.err
 	}
 	if err := m.want(w, g); err != nil {
-		return g, false, err
+		return nil, false, err
 	}
 	w.turns = make(chan turn, 1)
 	g.push(w)
 	m.waiting.Add(1)
+	m.calls.Add(1)
 	return g, false, nil
 }
 
@@ -164,6 +170,7 @@ func (m *Manager) settled(g *gate, w *waiter) {
 func (m *Manager) occupy(g *gate, l *Lock) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.held[l] = struct{}{}
 	g.holder, g.standing, g.turn, g.opened = l, nil, 0, l.since
 	g.last = outcome{}
 	g.refuse(ErrNotAcquired, func(w *waiter) bool { return w.once })
@@ -173,6 +180,7 @@ func (m *Manager) occupy(g *gate, l *Lock) {
 func (m *Manager) vacate(g *gate, l *Lock, queued bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	delete(m.held, l)
 	if g.holder != l {
 		return
 	}

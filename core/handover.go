@@ -9,28 +9,34 @@ import "time"
 // the process for maxTenure, or when too little of it is left for the next.
 const maxTenure = 100 * time.Millisecond
 
-// handOver gives l's lease to the next in line and reports whether there was
-// one who could take it.
-func (m *Manager) handOver(l *Lock, now time.Time) bool {
+// handOver gives l's lease to the next in line, if there is one who can take it.
+// Otherwise it returns the name under which the release is to queue this process
+// again: its own if somebody here waits who can be woken.
+func (m *Manager) handOver(l *Lock, now time.Time) (handed bool, requeue string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	g := l.gate
-	if g.holder != l || g.turn+1 >= turns || now.Sub(g.opened) > maxTenure || m.closed {
-		return false
-	}
 	w := g.head
-	if w == nil || !l.lease.suits(w.set, now) {
-		return false
+	if w == nil {
+		return false, ""
+	}
+	if g.heard != nil {
+		requeue = m.id
+	}
+	if g.holder != l || g.turn+1 >= turns || now.Sub(g.opened) > maxTenure || m.closed || !l.lease.suits(&w.set, now) {
+		return false, requeue
 	}
 	g.remove(w)
 	g.turn++
-	next := m.newLock(w.ctx, l.lease, g, l.lease.token+uint64(g.turn), w.set) //nolint:gosec // below turns
+	next := m.newLock(w, l.lease, g, l.lease.token+uint64(g.turn), now) //nolint:gosec // below turns
 	g.holder = next
+	delete(m.held, l)
+	m.held[next] = struct{}{}
 	if w.set.autoRenew {
-		m.keeper.watch(l.lease)
+		m.keeper.watch(l.lease, now)
 	}
 	w.turns <- turn{lock: next}
-	return true
+	return true, ""
 }
 
 // suits reports whether what is left of the lease will do for the next caller:

@@ -73,7 +73,9 @@ func TestHandOver(t *testing.T) {
 func TestHandOverIsBounded(t *testing.T) {
 	t.Parallel()
 	nodes := coretest.Redis(t, 1)
-	m, other := managerOn(t, nodes.URLs(), withTTL(time.Minute)), managerOn(t, nodes.URLs(), withTTL(time.Minute))
+	// Nobody polls: on a slow machine that could take the lock from whom it was left to.
+	patient := func(c *Config) { c.TTL, c.RetryDelay = time.Minute, time.Minute }
+	m, other := managerOn(t, nodes.URLs(), patient), managerOn(t, nodes.URLs(), patient)
 	l := hold(t, m, "k")
 	var line []<-chan got
 	for range 3 * turns {
@@ -247,7 +249,7 @@ func TestWokenBeforeTheReleaseIsEverywhere(t *testing.T) {
 	requireHolders(t, l, nodes.All()...)
 	waiting := acquireSoon(t, waiter, "k")
 	awaitRegistered(t, waiter, "k", 1, nodes.All()...)
-	home := waiter.home(waiter.namesOf("k")).index
+	home := waiter.home(waiter.namesOf("k"), time.Now()).index
 	var asked []func() bool
 	for i, p := range proxies {
 		if i != home {
@@ -347,7 +349,7 @@ func TestReleaseThatMissesTheQueue(t *testing.T) {
 			waiting <- got{l, err}
 		}()
 		awaitRegistered(t, waiter, key, 1, nodes.All()...)
-		home := waiter.home(waiter.namesOf(key)).index
+		home := waiter.home(waiter.namesOf(key), time.Now()).index
 		require.NoError(t, proxies[home].Refuse())
 		proxies[home].Reset()
 		require.NoError(t, l.Release(t.Context()))
@@ -470,7 +472,7 @@ func TestLeaseLostBetweenTwoTurns(t *testing.T) {
 	inTime(t, func(t *testing.T, _ *coretest.EmbeddedNodes, m *Manager) {
 		l := hold(t, m, "k")
 		l.lease.lose()
-		next := m.newLock(t.Context(), l.lease, l.gate, l.token+1, &m.defaults)
+		next := m.newLock(&waiter{ctx: t.Context(), set: m.defaults}, l.lease, l.gate, l.token+1, time.Now())
 		require.ErrorIs(t, context.Cause(next.Context()), ErrLost)
 		require.ErrorIs(t, next.Release(t.Context()), ErrExpired)
 		require.ErrorIs(t, l.Release(t.Context()), ErrExpired)

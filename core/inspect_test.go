@@ -9,6 +9,21 @@ import (
 	"github.com/market-intel-brain/dlm/core/coretest"
 )
 
+// A lock lasts as long as a majority has it, not as long as one node.
+func TestInspectTellsTheMajoritysTTL(t *testing.T) {
+	t.Parallel()
+	nodes := coretest.Redis(t, 3)
+	m := managerOn(t, nodes.URLs(), withTTL(time.Hour))
+	requireHolders(t, hold(t, m, "k"), nodes.All()...)
+	require.NoError(t, nodes.Node(2).Kill())
+	for i, left := range []time.Duration{20 * time.Minute, 10 * time.Minute} {
+		require.NoError(t, nodes.Node(i).Client().PExpire(t.Context(), m.namesOf("k").lock, left).Err())
+	}
+	info, err := m.Inspect(t.Context(), "k")
+	require.NoError(t, err)
+	require.InDelta(t, 10*time.Minute, info.TTL, float64(time.Minute))
+}
+
 func TestInspect(t *testing.T) {
 	t.Parallel()
 	nodes := coretest.Redis(t, 3)

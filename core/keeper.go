@@ -21,10 +21,10 @@ type keeper struct {
 
 func newKeeper(m *Manager) *keeper { return &keeper{m: m, wake: make(chan struct{}, 1)} }
 
-// watch schedules the lease, or schedules it anew.
-func (k *keeper) watch(l *lease) {
+// watch schedules the lease, or schedules it anew, as of now.
+func (k *keeper) watch(l *lease, now time.Time) {
 	k.mu.Lock()
-	due, alive := l.nextDue(time.Now()) // under mu: of two calls, the later one knows more
+	due, alive := l.nextDue(now) // under mu: of two calls, the later one knows more
 	if !alive {
 		k.mu.Unlock()
 		return

@@ -55,9 +55,10 @@ func requireFree(t *testing.T, m *Manager, nodes *coretest.EmbeddedNodes, key st
 func TestLockThatComesTooLateKeepsNobody(t *testing.T) {
 	inTime(t, func(t *testing.T, nodes *coretest.EmbeddedNodes, m *Manager) {
 		l := hold(t, m, "k")
-		leaver := &waiter{ctx: t.Context(), set: &m.defaults, start: time.Now(), end: time.Now().Add(time.Minute)}
+		leaver := &waiter{ctx: t.Context(), set: m.defaults, start: time.Now(), end: time.Now().Add(time.Minute)}
 		g, stands, err := m.enter(leaver, "k")
 		require.NoError(t, err)
+		m.calls.Done() // Close must not wait for this test
 		require.False(t, stands)
 		require.NoError(t, l.Release(t.Context()))
 		came, ok := m.leave(g, leaver)
@@ -79,9 +80,10 @@ func TestLockThatComesTooLateKeepsNobody(t *testing.T) {
 // asks twice, and raises.
 func TestLastRoundIsOne(t *testing.T) {
 	inTime(t, func(t *testing.T, nodes *coretest.EmbeddedNodes, m *Manager) {
-		w := &waiter{ctx: t.Context(), set: &m.defaults, start: time.Now(), end: time.Now()}
+		w := &waiter{ctx: t.Context(), set: m.defaults, start: time.Now(), end: time.Now()}
 		g, stands, err := m.enter(w, "k")
 		require.NoError(t, err)
+		m.calls.Done() // Close must not wait for this test
 		require.True(t, stands)
 		synctest.Wait()
 		for _, n := range nodes.All() {
@@ -119,7 +121,7 @@ func TestOneRoundTakesOneNodeTimeout(t *testing.T) {
 func TestRoundWaitsOneNodeTimeout(t *testing.T) {
 	inTime(t, func(t *testing.T, nodes *coretest.EmbeddedNodes, m *Manager) {
 		key := "k"
-		for m.home(m.namesOf(key)) != m.nodes[0] {
+		for m.home(m.namesOf(key), time.Now()) != m.nodes[0] {
 			key += "k"
 		}
 		name, second := m.namesOf(key).lock, nodes.Node(1).Miniredis()

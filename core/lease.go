@@ -17,7 +17,6 @@ type lease struct {
 	key      string
 	names    names
 	owner    string // unique per attempt, so that no late release of one attempt meets another's lock
-	record   string // what is stored beside owner and token
 	metadata string
 	proposed uint64 // first token of the block asked for
 	token    uint64 // first token of the block granted. Written before the lease is used
@@ -33,6 +32,7 @@ type lease struct {
 	over    bool          // released or lost. Guarded by mu
 	gone    atomic.Bool   // over, for those who hold a transport's mutex, which comes after mu
 	lock    *Lock         // whose turn it is. Guarded by mu
+	first   Lock          // that of the first turn, here to save an allocation
 	auto    bool          // renewed until renewEnd. Guarded by mu
 	stop    time.Time     // MaxHold's end. Guarded by mu
 
@@ -52,16 +52,14 @@ type lease struct {
 func (m *Manager) newLease(key string, nm names, s *settings, now time.Time) *lease {
 	return &lease{
 		m: m, key: key, names: nm, owner: rand.Text(), metadata: s.metadata,
-		record:   recordOf(now, s.metadata),
 		proposed: m.propose(now), at: now, ttl: s.ttl, renewal: s.ttl, longest: s.ttl,
 	}
 }
 
-func recordOf(now time.Time, metadata string) string {
-	var space [64]byte
-	b := strconv.AppendInt(space[:0], now.UnixMilli(), 10)
-	b = append(b, ':')
-	return string(append(b, metadata...))
+// appendNote appends what is stored beside owner and token.
+func (l *lease) appendNote(b []byte) []byte {
+	b = strconv.AppendInt(b, l.at.UnixMilli(), 10)
+	return append(append(b, ':'), l.metadata...)
 }
 
 func (l *lease) debt() debt {
@@ -69,13 +67,13 @@ func (l *lease) debt() debt {
 }
 
 // begin sets the validity of a grant whose round began at start. It reports
-// false when nothing is left of it.
-func (l *lease) begin(start time.Time) bool {
+// false when nothing is left of it at now.
+func (l *lease) begin(start, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.setExpiry(start, l.ttl)
 	l.asked = l.expires
-	return time.Now().Before(l.until)
+	return now.Before(l.until)
 }
 
 // setExpiry counts from before the first command was sent. mu is held.
@@ -88,26 +86,26 @@ func (l *lease) setExpiry(start time.Time, ttl time.Duration) {
 // begins with first. register is this process' name
 // for the queue, or empty.
 func (l *lease) request(ttl time.Duration, first uint64, register string) *wire.Request {
+	var space [64]byte
 	return wire.NewRequest(acquireScript, 3, l.names.lock, l.names.fence, l.names.queue,
 		l.owner, strconv.FormatInt(ttl.Milliseconds(), 10),
-		strconv.FormatUint(first, 10), strconv.FormatUint(first+turns-1, 10), l.record, register)
+		strconv.FormatUint(first, 10), strconv.FormatUint(first+turns-1, 10), string(l.appendNote(space[:0])), register)
 }
 
 // claim is the request of an uncontended acquisition, see fence.go.
 func (l *lease) claim() *wire.Request {
-	token := strconv.AppendUint(nil, l.proposed, 10)
-	record := make([]byte, 0, len(l.owner)+len(token)+len(l.record)+2)
-	record = append(append(record, l.owner...), ':')
-	record = append(append(record, token...), ':')
-	record = append(record, l.record...)
+	var space [128]byte
+	record := append(append(space[:0], l.owner...), ':')
+	record = append(strconv.AppendUint(record, l.proposed, 10), ':')
+	record = l.appendNote(record)
 	return wire.Claim(l.names.lock, record, l.ttl, l.names.fence, l.proposed+turns-1)
 }
 
-// joined records that a node holds the lease.
-func (l *lease) joined(n *node) {
+// joined records that nodes hold the lease.
+func (l *lease) joined(nodes nodeSet) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.holds.add(n.index)
+	l.holds |= nodes
 }
 
 func (l *lease) left(n *node) {
@@ -122,9 +120,9 @@ func (l *lease) validUntil() time.Time {
 	return l.until
 }
 
-// end closes the lease once, by its loss or by its release; the first caller
+// end closes the lease once, by its loss or by its release at now; the first caller
 // gets true and the lock whose turn it is.
-func (l *lease) end(lost bool) (*Lock, bool) {
+func (l *lease) end(now time.Time, lost bool) (*Lock, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over {
@@ -132,7 +130,7 @@ func (l *lease) end(lost bool) (*Lock, bool) {
 	}
 	l.over = true
 	l.gone.Store(true)
-	l.leave(time.Now())
+	l.leave(now)
 	if l.lock != nil {
 		l.lock.lost = lost
 	}
@@ -163,7 +161,7 @@ func (l *lease) validFor(lock *Lock) time.Time {
 // lose ends the lease because it can no longer be relied upon, and says so to
 // the lock that lives on it.
 func (l *lease) lose() {
-	lock, first := l.end(true)
+	lock, first := l.end(time.Now(), true)
 	if !first {
 		return
 	}
@@ -171,7 +169,7 @@ func (l *lease) lose() {
 	if lock == nil {
 		return
 	}
-	lock.cancel(ErrLost)
+	lock.ctx.cancel(ErrLost)
 	l.m.lost(lock)
 }
 
@@ -222,7 +220,7 @@ func (t *topUp) Receive(_ int, r wire.Reply) {
 	}
 	switch {
 	case r.Int > 0:
-		t.l.joined(t.n)
+		t.l.joined(only(t.n))
 	case r.Int == 0:
 		t.n.m.forgot(t.n)
 	}

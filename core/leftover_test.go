@@ -55,8 +55,11 @@ func TestLostRoundIsTakenBackWhereTheMarkerWasLost(t *testing.T) {
 func TestForgottenAcquireIsNotRepeatedBehindItsRelease(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*Manager, *round){
-		"the round was lost":    func(_ *Manager, r *round) { r.finish(false) },
-		"the lock was released": func(m *Manager, r *round) { r.lease.end(false); m.sendReleases(r.lease, time.Now(), "").leave() },
+		"the round was lost": func(_ *Manager, r *round) { r.finish(false) },
+		"the lock was released": func(m *Manager, r *round) {
+			r.lease.end(time.Now(), false)
+			m.sendReleases(r.lease, time.Now(), "").leave()
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -16,8 +16,7 @@ type Lock struct {
 	since  time.Time
 	parent *Lock // the lock the acquirer's context ran under
 
-	ctx    lockContext
-	cancel context.CancelCauseFunc
+	ctx lockContext
 
 	ended time.Time // when the lease left this lock; zero while it has it. Guarded by the lease's mu
 	lost  bool      // that was by loss. Guarded by the lease's mu
@@ -101,54 +100,23 @@ func (l *Lock) Context() context.Context {
 	return &l.ctx
 }
 
-// lockContext is the inner context with a look at the clock. Its Done is the
-// inner one's, so that children attach to that without a goroutine.
-type lockContext struct {
-	context.Context
-	lock *Lock
-}
-
-type lockKey struct{}
-
-// Err reports the loss of the lock as soon as its time is over.
-func (c *lockContext) Err() error {
-	if err := c.Context.Err(); err != nil {
-		return err
-	}
-	c.lock.lease.expireAt(time.Now())
-	return c.Context.Err()
-}
-
-// Value carries the lock.
-func (c *lockContext) Value(key any) any {
-	if _, ok := key.(lockKey); ok {
-		return c.lock
-	}
-	return c.Context.Value(key)
-}
-
-// FromContext returns the innermost lock that a Do, a handler or the caller of
-// Lock.Context runs under.
-func FromContext(ctx context.Context) (*Lock, bool) {
-	l, ok := ctx.Value(lockKey{}).(*Lock)
-	return l, ok
-}
-
-// newLock begins a turn on a lease.
-func (m *Manager) newLock(ctx context.Context, s *lease, g *gate, token uint64, set *settings) *Lock {
-	l := &Lock{m: m, lease: s, gate: g, token: token, since: time.Now()}
-	l.parent, _ = FromContext(ctx)
-	inner, cancel := context.WithCancelCause(ctx)
-	l.ctx, l.cancel = lockContext{Context: inner, lock: l}, cancel
+// newLock begins a turn on a lease for a caller at g.
+func (m *Manager) newLock(w *waiter, s *lease, g *gate, token uint64, now time.Time) *Lock {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.leave(l.since)
-	s.lock, s.auto, s.renewal = l, set.autoRenew, set.ttl
-	s.stop = l.since.Add(set.maxHold)
+	l := &s.first
+	if s.lock != nil {
+		l = new(Lock)
+	}
+	l.m, l.lease, l.gate, l.token, l.since, l.parent = m, s, g, token, now, w.chain
+	l.ctx.lock, l.ctx.parent = l, w.ctx
+	s.leave(now)
+	s.lock, s.auto, s.renewal = l, w.set.autoRenew, w.set.ttl
+	s.stop = now.Add(w.set.maxHold)
 	if s.over { // lost on the way from one turn to the next
-		s.leave(l.since)
+		s.leave(now)
 		l.lost = true
-		cancel(ErrLost)
+		l.ctx.cancel(ErrLost)
 	}
 	return l
 }

@@ -327,8 +327,7 @@ func (n *node) close(end time.Time) {
 
 // home is the node where a key's waiters queue: the same for every process
 // while it answers, the next one otherwise.
-func (m *Manager) home(nm names) *node {
-	now := time.Now()
+func (m *Manager) home(nm names, now time.Time) *node {
 	for i := range m.nodes {
 		n := m.nodes[(nm.bucket+i)%len(m.nodes)]
 		if !n.down.Load() && n.ballot.Load().refusal(now) == nil {

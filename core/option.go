@@ -93,7 +93,10 @@ func (s *settings) validate(driftFactor float64) error {
 // Check says what an acquisition with these options would be refused for before it
 // sends a command: an error that is ErrInvalid, or nil. It sends none itself, so
 // that a mistake can be told of when a program starts.
-func (m *Manager) Check(opts ...Option) error { return m.set(opts, nil).validate(m.cfg.DriftFactor) }
+func (m *Manager) Check(opts ...Option) error {
+	s := m.settings(opts, nil)
+	return s.validate(m.cfg.DriftFactor)
+}
 
 // driftOf is the part of a lease that is not counted on: clocks run at
 // different speeds, and Redis expires keys with a resolution of 1 ms

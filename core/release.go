@@ -32,26 +32,28 @@ func (l *Lock) releaseBy(ctx context.Context) error {
 
 func (m *Manager) release(ctx context.Context, l *Lock) error {
 	now := time.Now()
-	handed, expired := m.letGo(l, now)
+	handed, expired, requeue := m.letGo(l, now)
 	var err error
 	if !handed {
-		err = m.giveBack(ctx, l, now, expired)
+		err = m.giveBack(ctx, l, now, expired, requeue)
 	}
 	m.released(l, now, err)
 	return err
 }
 
 // letGo ends the lock's turn: the lease is handed to the next in line, or ends
-// here and has to be given back in Redis.
-func (m *Manager) letGo(l *Lock, now time.Time) (handed, expired bool) {
+// here and has to be given back in Redis, where requeue is to be queued again.
+func (m *Manager) letGo(l *Lock, now time.Time) (handed, expired bool, requeue string) {
 	expired = l.expired(now)
-	l.cancel(nil)
-	if !expired && m.handOver(l, now) {
-		return true, false
+	l.ctx.cancel(nil)
+	if !expired {
+		if handed, requeue = m.handOver(l, now); handed {
+			return true, false, ""
+		}
 	}
-	l.lease.end(false)
+	l.lease.end(now, false)
 	m.keeper.forget(l.lease)
-	return false, expired
+	return false, expired, requeue
 }
 
 // expired reports whether the lease was lost, or is over at now, in the lock's
@@ -66,11 +68,7 @@ func (l *Lock) expired(now time.Time) bool {
 }
 
 // giveBack tells Redis of the end of a lease, and what became of it.
-func (m *Manager) giveBack(ctx context.Context, l *Lock, now time.Time, expired bool) error {
-	requeue := ""
-	if !expired {
-		requeue = m.requeueName(l.gate)
-	}
+func (m *Manager) giveBack(ctx context.Context, l *Lock, now time.Time, expired bool, requeue string) error {
 	r := m.sendReleases(l.lease, now, requeue)
 	r.wait(ctx, m)
 	m.vacate(l.gate, l, r.queued())
@@ -81,7 +79,7 @@ func (m *Manager) giveBack(ctx context.Context, l *Lock, now time.Time, expired 
 // line, or in Redis, where nobody waits for the answers.
 func (m *Manager) decline(l *Lock) {
 	now := time.Now()
-	if handed, _ := m.letGo(l, now); handed {
+	if handed, _, _ := m.letGo(l, now); handed {
 		return
 	}
 	m.sendReleases(l.lease, now, "").leave()
@@ -130,7 +128,7 @@ func (m *Manager) sendReleases(s *lease, now time.Time, requeue string) *farewel
 	}
 	f.codes = f.codes[:len(m.nodes)]
 	if requeue != "" {
-		f.home = m.home(s.names).index
+		f.home = m.home(s.names, now).index
 	}
 	plain := m.releaseRequest(f.debt, "", false)
 	for i, n := range m.nodes {
@@ -223,18 +221,13 @@ func (f *farewell) verdict(m *Manager, s *lease, expired bool) error {
 	defer f.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var (
-		ours, confirmed, others int
-		nodes                   []NodeError
-	)
-	for i, c := range f.codes {
-		switch {
+	if f.released >= f.need && !expired {
+		return nil
+	}
+	var ours, confirmed, others int
+	for i := range f.codes {
+		switch c := &f.codes[i]; {
 		case !c.answered:
-			err := c.err
-			if err == nil {
-				err = &timeoutAfter{time.Since(f.sent)}
-			}
-			nodes = append(nodes, NodeError{m.nodes[i].name, err})
 			if s.holds.has(i) {
 				ours++
 			}
@@ -249,8 +242,6 @@ func (f *farewell) verdict(m *Manager, s *lease, expired bool) error {
 		}
 	}
 	switch {
-	case f.released >= f.need && !expired:
-		return nil
 	case expired || ours < f.need:
 		if others > 0 {
 			return lockError("release", s.key, ErrExpired, ErrNotOwner)
@@ -259,5 +250,20 @@ func (f *farewell) verdict(m *Manager, s *lease, expired bool) error {
 	case confirmed >= f.need:
 		return nil
 	}
-	return lockError("release", s.key, ErrNotReleased, &QuorumError{Need: f.need, Got: confirmed, Nodes: nodes})
+	return lockError("release", s.key, ErrNotReleased, &QuorumError{Need: f.need, Got: confirmed, Nodes: f.unanswered()})
+}
+
+// unanswered is what is known of the nodes that did not answer. mu is held.
+func (f *farewell) unanswered() (nodes []NodeError) {
+	for i, c := range f.codes {
+		if c.answered {
+			continue
+		}
+		err := c.err
+		if err == nil {
+			err = &timeoutAfter{time.Since(f.sent)}
+		}
+		nodes = append(nodes, NodeError{f.m.nodes[i].name, err})
+	}
+	return nodes
 }

@@ -48,7 +48,7 @@ func (m *Manager) renewOne(ctx context.Context, l *Lock, d time.Duration, add bo
 	if err != nil {
 		return err
 	}
-	m.keeper.watch(l.lease) // which may end sooner now, whatever becomes of the call
+	m.keeper.watch(l.lease, time.Now()) // which may end sooner now, whatever becomes of the call
 	r.wait(ctx)
 	return r.result(0)
 }
@@ -260,7 +260,7 @@ func (r *renewal) count(i int, n *node, code int64) {
 	switch {
 	case code == 1:
 		c.renewed++
-		l.joined(n)
+		l.joined(only(n))
 	case code == 0:
 		c.gone++
 		l.left(n)
@@ -293,7 +293,7 @@ func (l *lease) renewed(start time.Time, ttl time.Duration, number uint64) {
 		l.setExpiry(start, ttl)
 	}
 	l.mu.Unlock()
-	l.m.keeper.watch(l)
+	l.m.keeper.watch(l, time.Now())
 }
 
 func (r *renewal) wait(ctx context.Context) {

@@ -46,6 +46,8 @@ type round struct {
 	// What the nodes were asked on the word of. Written before a node is asked.
 	ballots    []*ballot
 	ballotRoom [5]*ballot
+
+	gaveUp func(node int) bool // abandoned, made once for all nodes
 }
 
 type vote struct {
@@ -62,6 +64,7 @@ func (m *Manager) newRound(l *lease, start, end time.Time) *round {
 	} else {
 		r.votes, r.ballots = make([]vote, len(m.nodes)), make([]*ballot, len(m.nodes))
 	}
+	r.gaveUp = r.abandoned
 	return r
 }
 
@@ -102,7 +105,7 @@ func (r *round) askNode(n *node, req *wire.Request) {
 	r.votes[n.index].answer, r.ballots[n.index] = asked, b
 	r.pending++
 	r.mu.Unlock()
-	n.send(r.start, wire.Call{Req: req, Tail: n.tail(b), To: r, Abandoned: r.abandoned, Wait: len(r.votes) == 1})
+	n.send(r.start, wire.Call{Req: req, Tail: n.tail(b), To: r, Abandoned: r.gaveUp, Wait: len(r.votes) == 1})
 }
 
 // abandoned: an acquire that a release stands behind already must not be sent
@@ -186,7 +189,7 @@ func (r *round) confirm(n *node, reply wire.Reply) vote {
 func (r *round) needless(node int) bool { return r.ended.Load() || r.abandoned(node) }
 
 // mayHold reports whether the node may have our lock.
-func (v vote) mayHold() bool {
+func (v *vote) mayHold() bool {
 	switch v.answer {
 	case granted, asked, unknown, amnesiac:
 		return true
@@ -265,7 +268,7 @@ func (r *round) decided() bool {
 func (r *round) late(n *node, v vote) {
 	r.votes[n.index] = v
 	if r.success && v.answer == granted {
-		r.lease.joined(n)
+		r.lease.joined(only(n))
 	}
 }
 
@@ -331,14 +334,20 @@ func (r *round) finish(success bool) {
 	r.over, r.success = true, success
 	r.lost.Store(!success)
 	r.ended.Store(true)
-	var clean []*node
-	for i, v := range r.votes {
-		switch {
+	var (
+		holds nodeSet
+		clean []*node
+	)
+	for i := range r.votes {
+		switch v := &r.votes[i]; {
 		case success && v.answer == granted:
-			r.lease.joined(r.m.nodes[i])
+			holds.add(i)
 		case !success && v.mayHold():
 			clean = append(clean, r.m.nodes[i])
 		}
+	}
+	if success {
+		r.lease.joined(holds)
 	}
 	r.mu.Unlock()
 	r.m.signals.put(r.done)

@@ -51,7 +51,7 @@ func (m *Manager) observe(ctx context.Context, e Event) {
 	}
 }
 
-// acquired enters a lock in the books.
+// acquired counts a lock that is the caller's now.
 func (m *Manager) acquired(l *Lock, w *waiter) {
 	m.counters.acquired.Add(1)
 	kind := EventAcquired
@@ -59,26 +59,17 @@ func (m *Manager) acquired(l *Lock, w *waiter) {
 		m.counters.handedOver.Add(1)
 		kind = EventHandedOver
 	}
-	m.mu.Lock()
-	m.held[l] = struct{}{}
-	m.mu.Unlock()
 	m.observe(w.ctx, Event{Kind: kind, Key: l.Key(), Owner: l.Owner(), FencingToken: l.token, Time: l.since, Duration: l.since.Sub(w.start)})
 }
 
 func (m *Manager) released(l *Lock, now time.Time, err error) {
 	m.counters.released.Add(1)
-	m.mu.Lock()
-	delete(m.held, l)
-	m.mu.Unlock()
 	m.observe(&l.ctx, Event{Kind: EventReleased, Key: l.Key(), Owner: l.Owner(), FencingToken: l.token, Time: now, Duration: now.Sub(l.since), Err: err})
 }
 
-// lost takes a lock out of the books and lets the next in line compete.
+// lost tells of a lock's loss and lets the next in line compete.
 func (m *Manager) lost(l *Lock) {
 	m.counters.lost.Add(1)
-	m.mu.Lock()
-	delete(m.held, l)
-	m.mu.Unlock()
 	m.vacate(l.gate, l, false)
 	now := time.Now()
 	m.observe(&l.ctx, Event{Kind: EventLost, Key: l.Key(), Owner: l.Owner(), FencingToken: l.token, Time: now, Duration: now.Sub(l.since), Err: ErrLost})

@@ -45,8 +45,8 @@ type Request struct {
 	Script *Script
 	Keys   []string
 	Args   []string
-	claim  []byte // encoded, instead of a script
-	room   [9]string
+	claim  []byte    // encoded, instead of a script
+	room   [6]string // enough for a release; an acquire script's words take memory of their own
 }
 
 // NewRequest copies words, the first keys of which are keys.
