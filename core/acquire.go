@@ -100,7 +100,7 @@ func (m *Manager) admit(ctx context.Context, key string, w *waiter) error {
 // waiting for a turn.
 func (m *Manager) take(ctx context.Context, g *gate, w *waiter, stands bool) (*Lock, error) {
 	if stands {
-		return m.stand(ctx, g, w, false)
+		return m.stand(ctx, g, w, turn{stand: true})
 	}
 	defer m.settled(g, w)
 	m.observe(ctx, Event{Kind: EventWaiting, Key: g.key, Time: time.Now()})
@@ -112,7 +112,7 @@ func (m *Manager) take(ctx context.Context, g *gate, w *waiter, stands bool) (*L
 		m.stepDown(g)
 		return nil, m.whyNot(g, w, ErrTimeout)
 	case t.stand:
-		return m.stand(ctx, g, w, t.queued)
+		return m.stand(ctx, g, w, t)
 	}
 	return t.lock, t.err
 }
@@ -169,11 +169,14 @@ func (m *Manager) whyNot(g *gate, w *waiter, reason error) error {
 }
 
 // stand competes in Redis for everybody at the gate, until the lock is granted
-// or the caller must give up. queued: this process waits in Redis' queue
-// already, so the first thing to do is wait.
-func (m *Manager) stand(ctx context.Context, g *gate, w *waiter, queued bool) (*Lock, error) {
-	o, again := outcome{contention: true}, queued
+// or the caller must give up.
+func (m *Manager) stand(ctx context.Context, g *gate, w *waiter, t turn) (*Lock, error) {
+	o, queued, again := outcome{contention: true}, t.queued, false
 	unqueued := 0 // rounds on end that left this process off Redis' queue
+	if t.yields {
+		m.listen(ctx, g, earlier(w.end, time.Now().Add(lastRound)))
+		queued, unqueued = true, 1
+	}
 	for rounds := 0; ; rounds++ {
 		before := o
 		if queued {
@@ -206,6 +209,13 @@ func (m *Manager) stand(ctx context.Context, g *gate, w *waiter, queued bool) (*
 			unqueued = 0
 		}
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // giveUp says why no further round follows.

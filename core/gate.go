@@ -43,6 +43,7 @@ type turn struct {
 	lock   *Lock // handed over
 	stand  bool  // compete in Redis now
 	queued bool  // and begin by waiting to be woken: this process is in Redis' queue
+	yields bool  // and begin by making it so: another process was woken and needs a moment to come
 	err    error // refused
 }
 
@@ -177,7 +178,7 @@ func (m *Manager) occupy(g *gate, l *Lock) {
 }
 
 // vacate ends l's place as holder and lets the next in line stand.
-func (m *Manager) vacate(g *gate, l *Lock, queued bool) {
+func (m *Manager) vacate(g *gate, l *Lock, next turn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.held, l)
@@ -185,18 +186,18 @@ func (m *Manager) vacate(g *gate, l *Lock, queued bool) {
 		return
 	}
 	g.holder = nil
-	m.promote(g, queued)
+	m.promote(g, next)
 }
 
 // promote lets the next in line stand, or closes the gate. mu is held.
-func (m *Manager) promote(g *gate, queued bool) {
+func (m *Manager) promote(g *gate, next turn) {
 	w := g.pop()
 	g.standing = w
 	if w != nil {
-		if queued { // the lock went to another process, so whoever asks for one round is refused
+		if next.queued { // the lock went to another process, so whoever asks for one round is refused
 			g.last = outcome{contention: true, err: ErrNotAcquired}
 		}
-		w.turns <- turn{stand: true, queued: queued}
+		w.turns <- next
 		return
 	}
 	delete(m.gates, g.key)
@@ -208,5 +209,5 @@ func (m *Manager) stepDown(g *gate) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	g.standing = nil
-	m.promote(g, false)
+	m.promote(g, turn{stand: true})
 }

@@ -9,22 +9,27 @@ import "time"
 // the process for maxTenure, or when too little of it is left for the next.
 const maxTenure = 100 * time.Millisecond
 
+// heirs are the local callers behind a lock that has to be given back in Redis.
+type heirs struct {
+	waiting bool
+	requeue string // this process' name, where the release is to queue it again: they can be woken
+}
+
 // handOver gives l's lease to the next in line, if there is one who can take it.
-// Otherwise it returns the name under which the release is to queue this process
-// again: its own if somebody here waits who can be woken.
-func (m *Manager) handOver(l *Lock, now time.Time) (handed bool, requeue string) {
+func (m *Manager) handOver(l *Lock, now time.Time) (handed bool, behind heirs) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	g := l.gate
 	w := g.head
 	if w == nil {
-		return false, ""
+		return false, behind
 	}
+	behind.waiting = true
 	if g.heard != nil {
-		requeue = m.id
+		behind.requeue = m.id
 	}
 	if g.holder != l || g.turn+1 >= turns || now.Sub(g.opened) > maxTenure || m.closed || !l.lease.suits(&w.set, now) {
-		return false, requeue
+		return false, behind
 	}
 	g.remove(w)
 	g.turn++
@@ -36,7 +41,7 @@ func (m *Manager) handOver(l *Lock, now time.Time) (handed bool, requeue string)
 		m.keeper.watch(l.lease, now)
 	}
 	w.turns <- turn{lock: next}
-	return true, ""
+	return true, heirs{}
 }
 
 // suits reports whether what is left of the lease will do for the next caller:

@@ -58,7 +58,7 @@ func TestForgottenAcquireIsNotRepeatedBehindItsRelease(t *testing.T) {
 		"the round was lost": func(_ *Manager, r *round) { r.finish(false) },
 		"the lock was released": func(m *Manager, r *round) {
 			r.lease.end(time.Now(), false)
-			m.sendReleases(r.lease, time.Now(), "").leave()
+			m.sendReleases(r.lease, time.Now(), heirs{}).leave()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

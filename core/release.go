@@ -32,28 +32,28 @@ func (l *Lock) releaseBy(ctx context.Context) error {
 
 func (m *Manager) release(ctx context.Context, l *Lock) error {
 	now := time.Now()
-	handed, expired, requeue := m.letGo(l, now)
+	handed, expired, behind := m.letGo(l, now)
 	var err error
 	if !handed {
-		err = m.giveBack(ctx, l, now, expired, requeue)
+		err = m.giveBack(ctx, l, now, expired, behind)
 	}
 	m.released(l, now, err)
 	return err
 }
 
 // letGo ends the lock's turn: the lease is handed to the next in line, or ends
-// here and has to be given back in Redis, where requeue is to be queued again.
-func (m *Manager) letGo(l *Lock, now time.Time) (handed, expired bool, requeue string) {
+// here and has to be given back in Redis.
+func (m *Manager) letGo(l *Lock, now time.Time) (handed, expired bool, behind heirs) {
 	expired = l.expired(now)
 	l.ctx.cancel(nil)
 	if !expired {
-		if handed, requeue = m.handOver(l, now); handed {
-			return true, false, ""
+		if handed, behind = m.handOver(l, now); handed {
+			return true, false, behind
 		}
 	}
 	l.lease.end(now, false)
 	m.keeper.forget(l.lease)
-	return false, expired, requeue
+	return false, expired, behind
 }
 
 // expired reports whether the lease was lost, or is over at now, in the lock's
@@ -68,10 +68,10 @@ func (l *Lock) expired(now time.Time) bool {
 }
 
 // giveBack tells Redis of the end of a lease, and what became of it.
-func (m *Manager) giveBack(ctx context.Context, l *Lock, now time.Time, expired bool, requeue string) error {
-	r := m.sendReleases(l.lease, now, requeue)
+func (m *Manager) giveBack(ctx context.Context, l *Lock, now time.Time, expired bool, behind heirs) error {
+	r := m.sendReleases(l.lease, now, behind)
 	r.wait(ctx, m)
-	m.vacate(l.gate, l, r.queued())
+	m.vacate(l.gate, l, r.succession(behind))
 	return r.verdict(m, l.lease, expired)
 }
 
@@ -82,8 +82,8 @@ func (m *Manager) decline(l *Lock) {
 	if handed, _, _ := m.letGo(l, now); handed {
 		return
 	}
-	m.sendReleases(l.lease, now, "").leave()
-	m.vacate(l.gate, l, false)
+	m.sendReleases(l.lease, now, heirs{}).leave()
+	m.vacate(l.gate, l, turn{stand: true})
 }
 
 // farewell counts the answers to one release.
@@ -114,7 +114,7 @@ type farewellCode struct {
 	err      error
 }
 
-func (m *Manager) sendReleases(s *lease, now time.Time, requeue string) *farewell {
+func (m *Manager) sendReleases(s *lease, now time.Time, behind heirs) *farewell {
 	f := &farewell{
 		m: m, debt: s.debt(), sent: now, done: m.signals.get(),
 		need: quorumOf(len(m.nodes)), pending: len(m.nodes), home: -1,
@@ -127,7 +127,7 @@ func (m *Manager) sendReleases(s *lease, now time.Time, requeue string) *farewel
 		f.codes = make([]farewellCode, 0, len(m.nodes))
 	}
 	f.codes = f.codes[:len(m.nodes)]
-	if requeue != "" {
+	if behind.waiting {
 		f.home = m.home(s.names, now).index
 	}
 	plain := m.releaseRequest(f.debt, "", false)
@@ -135,7 +135,7 @@ func (m *Manager) sendReleases(s *lease, now time.Time, requeue string) *farewel
 		req := plain
 		switch {
 		case i == f.home:
-			req = m.releaseRequest(f.debt, requeue, n.many)
+			req = m.releaseRequest(f.debt, behind.requeue, n.many)
 		case n.many:
 			req = m.releaseRequest(f.debt, "", true)
 		}
@@ -203,11 +203,13 @@ func (f *farewell) leave() {
 	f.m.signals.put(f.done)
 }
 
-// queued reports that another process was woken and this one put behind it.
-func (f *farewell) queued() bool {
+// succession is the turn of the next in line. Where another process was woken it
+// comes after that one.
+func (f *farewell) succession(behind heirs) turn {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.home >= 0 && f.codes[f.home].answered && f.codes[f.home].code == 1
+	woken := f.home >= 0 && f.codes[f.home].answered && f.codes[f.home].code == 1
+	return turn{stand: true, queued: woken && behind.requeue != "", yields: woken && behind.requeue == ""}
 }
 
 // verdict reads the answers.

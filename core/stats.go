@@ -70,7 +70,7 @@ func (m *Manager) released(l *Lock, now time.Time, err error) {
 // lost tells of a lock's loss and lets the next in line compete.
 func (m *Manager) lost(l *Lock) {
 	m.counters.lost.Add(1)
-	m.vacate(l.gate, l, false)
+	m.vacate(l.gate, l, turn{stand: true})
 	now := time.Now()
 	m.observe(&l.ctx, Event{Kind: EventLost, Key: l.Key(), Owner: l.Owner(), FencingToken: l.token, Time: now, Duration: now.Sub(l.since), Err: ErrLost})
 }
