@@ -19,6 +19,7 @@ type lockContext struct {
 	stop  context.CancelCauseFunc // child's. Guarded by mu
 	over  bool                    // cancelled. Guarded by mu
 	cause error                   // of that, or nil. Guarded by mu
+	first bool                    // over before the parent was, with no child to know it. Guarded by mu
 }
 
 type lockKey struct{}
@@ -35,7 +36,11 @@ func (c *lockContext) inner() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.child == nil {
-		c.child, c.stop = context.WithCancelCause(c.parent)
+		parent := c.parent
+		if c.first { // whose end since then is not this one's
+			parent = context.WithoutCancel(parent)
+		}
+		c.child, c.stop = context.WithCancelCause(parent)
 		if c.over {
 			c.stop(c.cause)
 		}
@@ -52,6 +57,13 @@ func (c *lockContext) cancel(cause error) {
 	}
 	c.over, c.cause = true, cause
 	stop := c.stop
+	if stop == nil {
+		select {
+		case <-c.parent.Done():
+		default:
+			c.first = true
+		}
+	}
 	c.mu.Unlock()
 	if stop != nil {
 		stop(cause)

@@ -47,10 +47,9 @@ func WithRetry(delay time.Duration, maxRetries int) Option {
 }
 
 // WithMaxOutage sets how long Acquire and Do go on asking while too few nodes answer
-// and none of them knows of a holder. What is over when the answers of a round are in
-// ends the wait with ErrNoQuorum; 0 means after the first such round, which
-// NodeTimeout bounds. A lock that somebody holds is waited for as ever. Default: as
-// long as the wait.
+// and none of them knows of a holder; the round that ends after that is the last, and
+// its error ErrNoQuorum. 0 means the first such round, which NodeTimeout bounds. A lock
+// that somebody holds is waited for as ever. Default: as long as the wait.
 func WithMaxOutage(d time.Duration) Option { return func(s *settings) { s.maxOutage = d } }
 
 // unlimited is longer than any wait.

@@ -61,7 +61,10 @@ func TestManyTargetsAreBoundedInNumber(t *testing.T) {
 	require.Eventually(t, func() bool { return g.Usage().Entries <= room/smallest }, patience, time.Millisecond, "%d entries", g.Usage().Entries)
 }
 
-var targets = flag.Int("targets", 2000, "how many targets TestFloodsLeaveMemoryFlat asks for in each row; memory tells little below 100 000")
+var targets = flag.Int("targets", 2000, "how many targets TestFloodsLeaveMemoryFlat asks for in each row; what is kept of each beside its text shows only with many more")
+
+// padding makes the text of 2000 targets more than what memory may grow by.
+var padding = strings.Repeat("x", 4<<10)
 
 // floods are what an attacker can vary without end, on one route.
 var floods = []struct {
@@ -69,18 +72,18 @@ var floods = []struct {
 	ask    func(i int) (query, language string)
 	answer http.HandlerFunc
 }{
-	{"queries", func(i int) (string, string) { return fmt.Sprint("n=", i), "" }, func(w http.ResponseWriter, r *http.Request) {
+	{"queries", func(i int) (string, string) { return fmt.Sprint("n=", i, padding), "" }, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.URL.RawQuery)
 	}},
-	{"variants", func(i int) (string, string) { return "", fmt.Sprint("x-", i) }, func(w http.ResponseWriter, r *http.Request) {
+	{"variants", func(i int) (string, string) { return "", fmt.Sprint("x-", i, padding) }, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Vary", "Accept-Language")
 		_, _ = io.WriteString(w, r.Header.Get("Accept-Language"))
 	}},
-	{"what is not stored", func(i int) (string, string) { return fmt.Sprint("n=", i), "" }, func(w http.ResponseWriter, r *http.Request) {
+	{"what is not stored", func(i int) (string, string) { return fmt.Sprint("n=", i, padding), "" }, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "private")
 		_, _ = io.WriteString(w, r.URL.RawQuery)
 	}},
-	{"what fails", func(i int) (string, string) { return fmt.Sprint("n=", i), "" }, func(w http.ResponseWriter, r *http.Request) {
+	{"what fails", func(i int) (string, string) { return fmt.Sprint("n=", i, padding), "" }, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 		_, _ = io.WriteString(w, r.URL.RawQuery)
 	}},
