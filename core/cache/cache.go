@@ -152,30 +152,21 @@ func (c *Cache[V]) prepare(ctx context.Context, call Call[V]) (Call[V], error) {
 	return call, nil
 }
 
-// Hit returns the value under key if this process holds it fresh. It takes no
-// lock, allocates nothing and never leaves the process; false says nothing about
-// other tiers. It is the way in for callers to whom even building a [Call] is
-// dear.
-func (c *Cache[V]) Hit(key string) (Result[V], bool) {
-	at := now()
-	e, due := c.current(key, at)
-	if e == nil || due {
-		return Result[V]{}, false
-	}
-	c.counts.hits.Add(1)
-	return e.result(at), true
-}
-
 // current is the fresh value in memory and whether XFetch wants it refreshed.
 func (c *Cache[V]) current(key string, at int64) (e *entry[V], due bool) {
 	if c.near == nil {
 		return nil, false
 	}
 	payload, ok := c.near.load(key, at)
-	if !ok {
+	return c.freshOf(payload, ok, at)
+}
+
+// freshOf is the fresh value a payload is, if it is one and known to be current.
+func (c *Cache[V]) freshOf(payload any, current bool, at int64) (e *entry[V], due bool) {
+	if !current {
 		return nil, false
 	}
-	e, ok = payload.(*entry[V])
+	e, ok := payload.(*entry[V])
 	if !ok || e.kind != kindValue || at >= e.fresh {
 		return nil, false
 	}

@@ -46,11 +46,21 @@ func NewMemory(limit int64) *Memory {
 	}
 	m := &Memory{limit: uint64(limit), spaces: map[string]*space{}}
 	m.cells = otter.Must(&otter.Options[cellKey, *cell]{
-		MaximumWeight: uint64(limit),
-		Weigher:       func(k cellKey, c *cell) uint32 { return c.weight },
+		MaximumWeight:    uint64(limit),
+		Weigher:          func(k cellKey, c *cell) uint32 { return c.weight },
+		OnAtomicDeletion: empty,
 	})
 	m.own = m.spaceOf("\x00bytes")
 	return m
+}
+
+// empty takes the content of a cell that leaves the table, before anybody can see
+// that it has left. Whoever replaces one empties it when the next one is there:
+// in between, no reader shall find nothing.
+func empty(e otter.DeletionEvent[cellKey, *cell]) {
+	if e.Cause != otter.CauseReplacement {
+		e.Value.content.Store(nil)
+	}
 }
 
 // spaceOf is the namespace's part of the Memory, the same one for everybody.

@@ -35,12 +35,16 @@ type stripe struct {
 
 // cell is a payload and what it takes to know that it still counts.
 type cell struct {
-	payload any
+	// content is nil once the cell has left the table, so that whoever still
+	// holds it has nothing, and what it held is free at once.
+	content atomic.Pointer[content]
 	weight  uint32
 	tags    []uint16 // buckets
 	mark    mark
 	loaded  int64
 }
+
+type content struct{ payload any }
 
 // mark is the purge state a reader or a fetch started from.
 type mark struct{ gen, tags, era uint64 }
@@ -87,12 +91,32 @@ func (s *space) follow(live bool) {
 // load finds a payload and says whether it is known to be current; one that is
 // not may only be used while the tier behind it cannot be asked.
 func (s *space) load(key string, at int64) (payload any, current bool) {
-	c, ok := s.mem.cells.GetIfPresent(cellKey{key, s.id})
-	if !ok || s.purged(c.tags, c.mark.tags) {
+	c, content := s.find(key)
+	return s.open(c, content, at)
+}
+
+// find returns a cell and its content, or nil. One that was emptied in between
+// has been replaced, or is on its way out of the table.
+func (s *space) find(key string) (*cell, *content) {
+	for emptied := (*cell)(nil); ; {
+		c, ok := s.mem.cells.GetIfPresent(cellKey{key, s.id})
+		if !ok {
+			return nil, nil
+		}
+		if content := c.content.Load(); content != nil || c == emptied {
+			return c, content
+		}
+		emptied = c
+	}
+}
+
+// open is load for whoever has the cell and its content, or nil.
+func (s *space) open(c *cell, content *content, at int64) (payload any, current bool) {
+	if content == nil || s.purged(c.tags, c.mark.tags) {
 		return nil, false
 	}
 	era := s.era.Load()
-	return c.payload, (era != 0 && c.mark.era == era) || at-c.loaded < int64(microcache)
+	return content.payload, (era != 0 && c.mark.era == era) || at-c.loaded < int64(microcache)
 }
 
 // purged reports whether a tag was purged after the mark.
@@ -110,7 +134,8 @@ func (s *space) purged(buckets []uint16, since uint64) bool {
 
 // admit keeps a payload unless its key or a tag was purged since the mark.
 func (s *space) admit(key string, m mark, tags []string, payload any, size int) bool {
-	c := &cell{payload: payload, weight: weightOf(key, size), mark: m, loaded: now()}
+	c := &cell{weight: weightOf(key, size), mark: m, loaded: now()}
+	c.content.Store(&content{payload})
 	for _, tag := range tags {
 		c.tags = append(c.tags, s.tagBucket(tag))
 	}
@@ -122,7 +147,9 @@ func (s *space) admit(key string, m mark, tags []string, payload any, size int) 
 		return false
 	}
 	if uint64(c.weight) <= s.mem.limit {
-		s.mem.cells.Set(cellKey{key, s.id}, c)
+		if old, added := s.mem.cells.Set(cellKey{key, s.id}, c); !added {
+			old.content.Store(nil)
+		}
 	} else {
 		s.mem.cells.Invalidate(cellKey{key, s.id})
 	}

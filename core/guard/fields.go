@@ -38,10 +38,11 @@ func fieldsOf(h http.Header) fields {
 // belongs to nobody else. No append to one of them reaches the next.
 func (f *fields) addTo(outer http.Header, room []string) {
 	copy(room, f.text)
+	blank := len(outer) == 0
 	for i := range f.list {
 		field := &f.list[i]
 		values := room[field.from:field.to:field.to]
-		if field.adds && len(outer[field.name]) > 0 {
+		if field.adds && !blank && len(outer[field.name]) > 0 {
 			values = append(slices.Clip(outer[field.name]), values...)
 		}
 		outer[field.name] = values

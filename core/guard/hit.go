@@ -5,14 +5,16 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/market-intel-brain/dlm/core/cache"
 	"github.com/market-intel-brain/dlm/core/guard/internal/rfc9111"
 )
 
 // scratch is what a hit needs for the moment.
 type scratch struct {
-	place place
-	name  []byte   // of the response
-	slab  []string // for header values; none of it was ever given away
+	place  place
+	recall recall
+	name   []byte   // of the response
+	slab   []string // for header values; none of it was ever given away
 }
 
 var scratches = sync.Pool{New: func() any { return &scratch{name: make([]byte, 0, 512)} }}
@@ -46,7 +48,7 @@ func (g *Guard) mayHit(r *http.Request) bool {
 
 func (g *Guard) hitKey(w http.ResponseWriter, r *http.Request, key string) bool {
 	s := scratches.Get().(*scratch)
-	res, ok := g.cache.Hit(g.valueName(s, r, key))
+	res, ok := g.find(s, r, key)
 	if !ok || !res.Value.serves(r) {
 		scratches.Put(s)
 		return false
@@ -57,6 +59,23 @@ func (g *Guard) hitKey(w http.ResponseWriter, r *http.Request, key string) bool 
 	scratches.Put(s)
 	g.sendShared(w, r, res.Value)
 	return true
+}
+
+// find returns what is stored for r: by its name, unless that was asked for just
+// now.
+func (g *Guard) find(s *scratch, r *http.Request, key string) (cache.Result[*response], bool) {
+	if len(g.IdentityHeaders) > 0 {
+		return g.cache.Hit(g.valueName(s, r, key))
+	}
+	last := s.recall.of(key)
+	if last.isOf(g, r, key) {
+		if res, ok := g.cache.HitAgain(&last.spot); ok {
+			return res, true
+		}
+	} else {
+		last.isNowOf(g, r, key)
+	}
+	return g.cache.HitAt(&last.spot, g.valueName(s, r, key))
 }
 
 // isPlain reports a request that has no wishes about its answer.
@@ -70,21 +89,4 @@ func (g *Guard) valueName(s *scratch, r *http.Request, key string) string {
 	s.name = appendField(append(s.name[:0], s.place.prefix(g, r)...), key)
 	s.name = g.appendTarget(s.name, r)
 	return unsafe.String(unsafe.SliceData(s.name), len(s.name))
-}
-
-// place is where the last hit was. The next one is often there too.
-type place struct {
-	guard         *Guard
-	pattern, host string
-	tls           bool
-	name          []byte
-}
-
-// prefix is what [Guard.appendPlace] appends for r, which GET or HEAD asks for.
-func (p *place) prefix(g *Guard, r *http.Request) []byte {
-	if p.guard != g || p.pattern != r.Pattern || p.host != r.Host || p.tls != (r.TLS != nil) {
-		p.guard, p.pattern, p.host, p.tls = g, r.Pattern, r.Host, r.TLS != nil
-		p.name = g.appendPlace(p.name[:0], r)
-	}
-	return p.name
 }

@@ -1,11 +1,14 @@
 package guard_test
 
 import (
+	"bytes"
+	"cmp"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -95,5 +98,38 @@ func TestHitsOfInterleavedRoutesKeepApart(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Servers that are not net/http's read one request over the text of the one
+// before. What a hit remembers of it must not turn into the next one.
+func TestHitsRememberNoTextOfTheRequest(t *testing.T) {
+	for name, use := range map[string]func(r *http.Request, text string){
+		"host":  func(r *http.Request, text string) { r.Host = text },
+		"path":  func(r *http.Request, text string) { r.URL.Path, r.RequestURI = "/"+text, "" },
+		"query": func(r *http.Request, text string) { r.URL.RawQuery, r.RequestURI = text, "" },
+		"route": func(r *http.Request, text string) { r.Pattern = text },
+		"key":   func(r *http.Request, text string) { r.SetPathValue("key", text) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuard(t, guard.Config{
+				Fresh: time.Hour, Store: cache.NewMemory(1 << 20),
+				Key: func(r *http.Request) (string, error) { return cmp.Or(r.PathValue("key"), "same"), nil },
+			})
+			buffer := []byte("/a=1")
+			text := unsafe.String(unsafe.SliceData(buffer), len(buffer))
+			h := nethttplock.Wrap(g, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(bytes.Clone(buffer)) }))
+			get := func() string {
+				r, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
+				use(r, text)
+				h.ServeHTTP(w, r)
+				return w.Body.String()
+			}
+			for range 3 {
+				require.Equal(t, "/a=1", get())
+			}
+			copy(buffer, "/b=2")
+			require.Equal(t, "/b=2", get())
+		})
 	}
 }
