@@ -228,6 +228,23 @@ func ExampleCache_InvalidateTag() {
 	// Output: false <nil>
 }
 
+// A caller that asks for the same thing again and again need not look it up
+// every time.
+func ExampleCache_HitAgain() {
+	profiles := mustNew[profile](cache.Config{Fresh: time.Hour})
+	defer profiles.Close()
+	ctx := context.Background()
+	_, _ = profiles.Get(ctx, "7", func(context.Context) (profile, error) { return profile{Name: "Ada"}, nil })
+
+	var spot cache.Spot
+	_, found := profiles.HitAt(&spot, "7")
+	_, again := profiles.HitAgain(&spot)
+	_ = profiles.Invalidate(ctx, "7")
+	_, purged := profiles.HitAgain(&spot)
+	fmt.Println(found, again, purged)
+	// Output: true true false
+}
+
 func ExampleCache_Stats() {
 	memory := cache.NewMemory(64 << 20)
 	profiles := mustNew[profile](cache.Config{Fresh: time.Minute, Store: memory})
