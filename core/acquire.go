@@ -44,7 +44,8 @@ func (m *Manager) Do(ctx context.Context, key string, fn func(context.Context) e
 }
 
 func (m *Manager) acquire(ctx context.Context, key string, once bool, opts []Option, more ...Option) (*Lock, error) {
-	w := &waiter{ctx: ctx, set: m.settings(opts, more), start: time.Now()}
+	w := &waiter{ctx: ctx, start: time.Now()}
+	m.settings(&w.set, opts, more)
 	w.once, w.end = once || w.set.wait == 0, w.start.Add(w.set.wait)
 	w.chain, _ = FromContext(ctx)
 	if err := m.admit(ctx, key, w); err != nil {
@@ -63,20 +64,19 @@ func (m *Manager) acquire(ctx context.Context, key string, once bool, opts []Opt
 	return l, nil
 }
 
-// settings are the Manager's with the options' changes.
-func (m *Manager) settings(opts, more []Option) settings {
-	s := m.defaults
+// settings sets s to the Manager's with the options' changes.
+func (m *Manager) settings(s *settings, opts, more []Option) {
+	*s = m.defaults
 	for _, list := range [...][]Option{opts, more} {
 		for _, o := range list {
 			if o != nil {
-				o(&s)
+				o(s)
 			}
 		}
 	}
 	if !s.maxHoldSet && s.maxHold == 0 {
 		s.maxHold = maxHoldFactor * min(s.ttl, math.MaxInt64/maxHoldFactor)
 	}
-	return s
 }
 
 // admit refuses what must not send a command.
@@ -278,13 +278,14 @@ func (m *Manager) attempt(ctx context.Context, g *gate, w *waiter, again bool) (
 		home, register = g.heard.n, m.id
 	}
 	if again && len(m.nodes) > 1 {
-		r.ask(ctx, home, home, register)
+		r.ask(ctx, now, home, home, register)
 		if v := r.said(home); v.answer == refused {
 			r.finish(false)
 			return nil, outcome{contention: true, left: v.left, err: ErrNotAcquired}
 		}
+		now = time.Now()
 	}
-	r.ask(ctx, nil, home, register)
+	r.ask(ctx, now, nil, home, register)
 	if !r.won() {
 		r.finish(false)
 		o := r.conclude()

@@ -132,9 +132,16 @@ func (m *Manager) sendRelease(n *node, now time.Time, d debt, until time.Time) {
 }
 
 func (m *Manager) releaseRequest(d debt, requeue string, uncountable bool) *wire.Request {
+	r := new(wire.Request)
+	m.makeRelease(r, d, requeue, uncountable)
+	return r
+}
+
+// makeRelease makes r the request.
+func (m *Manager) makeRelease(r *wire.Request, d debt, requeue string, uncountable bool) {
 	count := ""
 	if uncountable {
 		count = "any"
 	}
-	return wire.NewRequest(releaseScript, 2, d.lock, d.queue, d.owner, m.channelBase, count, requeue)
+	r.Run(releaseScript, 2, d.lock, d.queue, d.owner, m.channelBase, count, requeue)
 }

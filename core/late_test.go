@@ -105,7 +105,7 @@ func TestOneRoundTakesOneNodeTimeout(t *testing.T) {
 		began := time.Now()
 		s := m.newLease("k", m.namesOf("k"), &m.defaults, began)
 		r := m.newRound(s, began, m.endOf(&waiter{once: true}, began))
-		r.ask(t.Context(), nil, nil, "")
+		r.ask(t.Context(), r.start, nil, nil, "")
 		require.True(t, r.won())
 		time.Sleep(m.cfg.NodeTimeout - time.Millisecond)
 		freezeMajority(t, nodes)

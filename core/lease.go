@@ -93,12 +93,12 @@ func (l *lease) request(ttl time.Duration, first uint64, register string) *wire.
 }
 
 // claim is the request of an uncontended acquisition, see fence.go.
-func (l *lease) claim() *wire.Request {
+func (l *lease) claim(r *wire.Request) {
 	var space [128]byte
 	record := append(append(space[:0], l.owner...), ':')
 	record = append(strconv.AppendUint(record, l.proposed, 10), ':')
 	record = l.appendNote(record)
-	return wire.Claim(l.names.lock, record, l.ttl, l.names.fence, l.proposed+turns-1)
+	r.Claim(l.names.lock, record, l.ttl, l.names.fence, l.proposed+turns-1)
 }
 
 // joined records that nodes hold the lease.

@@ -75,7 +75,7 @@ func TestForgottenAcquireIsNotRepeatedBehindItsRelease(t *testing.T) {
 			hangUp()
 			now := time.Now()
 			r := m.newRound(m.newLease("k", m.namesOf("k"), &m.defaults, now), now, now.Add(time.Minute))
-			r.ask(hungUp, nil, m.nodes[0], m.id) // by script
+			r.ask(hungUp, r.start, nil, m.nodes[0], m.id) // by script
 			end(m, r)
 			require.NoError(t, proxy.Resume())
 			require.Eventually(t, func() bool { return m.nodes[0].wire.Commands() >= before+2 }, patience, time.Millisecond)

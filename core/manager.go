@@ -23,13 +23,15 @@ type Manager struct {
 
 	keyBase, markerKey, channelBase string
 
-	nodes    []*node
-	keeper   *keeper
-	timers   timers
-	signals  signals
-	proposed atomic.Uint64
-	counters counters
-	waiting  atomic.Int64
+	nodes     []*node
+	keeper    *keeper
+	watchdog  *watchdog
+	timers    timers
+	rounds    sync.Pool // of *round
+	farewells sync.Pool // of *farewell
+	proposed  atomic.Uint64
+	counters  counters
+	waiting   atomic.Int64
 
 	longest      atomic.Int64              // longest TTL known to be in use
 	known        atomic.Bool               // a marker was seen: the deployment is not new
@@ -84,6 +86,7 @@ func New(cfg Config) (*Manager, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop = cancel
 	m.ends.Go(func() { m.keeper.run(ctx) })
+	m.ends.Go(func() { m.watchdog.run(ctx) })
 	for i, n := range m.nodes {
 		n.wire = n.transport(list[i], cfg)
 	}
@@ -106,7 +109,7 @@ func newManager(cfg Config) *Manager {
 		gates: map[string]*gate{}, held: map[*Lock]struct{}{}, ears: map[string]*gate{},
 		progress: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
 	}
-	m.keeper = newKeeper(m)
+	m.keeper, m.watchdog = newKeeper(m), newWatchdog()
 	m.longest.Store(int64(cfg.TTL))
 	return m
 }
@@ -276,6 +279,7 @@ func (m *Manager) Close() error {
 	m.closed = true
 	close(m.closing)
 	m.mu.Unlock()
+	m.watchdog.rouse()
 	defer close(m.done)
 
 	m.calls.Wait()
@@ -288,6 +292,15 @@ func (m *Manager) Close() error {
 	}
 	m.ends.Wait()
 	return err
+}
+
+func (m *Manager) isClosing() bool {
+	select {
+	case <-m.closing:
+		return true
+	default:
+		return false
+	}
 }
 
 func (m *Manager) releaseAll() error {

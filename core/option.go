@@ -93,7 +93,8 @@ func (s *settings) validate(driftFactor float64) error {
 // sends a command: an error that is ErrInvalid, or nil. It sends none itself, so
 // that a mistake can be told of when a program starts.
 func (m *Manager) Check(opts ...Option) error {
-	s := m.settings(opts, nil)
+	var s settings
+	m.settings(&s, opts, nil)
 	return s.validate(m.cfg.DriftFactor)
 }
 

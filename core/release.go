@@ -70,7 +70,8 @@ func (l *Lock) expired(now time.Time) bool {
 // giveBack tells Redis of the end of a lease, and what became of it.
 func (m *Manager) giveBack(ctx context.Context, l *Lock, now time.Time, expired bool, behind heirs) error {
 	r := m.sendReleases(l.lease, now, behind)
-	r.wait(ctx, m)
+	defer r.leave()
+	r.await(ctx)
 	m.vacate(l.gate, l, r.succession(behind))
 	return r.verdict(m, l.lease, expired)
 }
@@ -86,23 +87,26 @@ func (m *Manager) decline(l *Lock) {
 	m.vacate(l.gate, l, turn{stand: true})
 }
 
-// farewell counts the answers to one release.
+// farewell counts the answers to one release. It is used again for another one
+// when all answers are there and nobody waits for them any more.
 type farewell struct {
-	m     *Manager
-	debt  debt
-	sent  time.Time
-	until time.Time // when the key has ended by itself
-	valid time.Time // until when the lease is ours on the nodes in held
-	held  nodeSet   // that held the lease when the release was sent
-	done  signal
-	need  int
-	home  int // index of the node whose answer is waited for too; -1: none
+	m    *Manager
+	wait // of who releases, for the answers that matter
+
+	debt    debt
+	request wire.Request // to the nodes that are asked for nothing special
+	sent    time.Time
+	until   time.Time // when the key has ended by itself
+	valid   time.Time // until when the lease is ours on the nodes in held
+	held    nodeSet   // that held the lease when the release was sent
+	need    int
+	home    int // index of the node whose answer is waited for too; -1: none
 
 	mu       sync.Mutex
 	codes    []farewellCode // guarded by mu
 	released int            // guarded by mu
 	pending  int            // guarded by mu
-	over     bool           // nobody waits any more. Guarded by mu
+	left     bool           // by who waited. Guarded by mu
 	room     [5]farewellCode
 }
 
@@ -114,25 +118,30 @@ type farewellCode struct {
 	err      error
 }
 
-func (m *Manager) sendReleases(s *lease, now time.Time, behind heirs) *farewell {
-	f := &farewell{
-		m: m, debt: s.debt(), sent: now, done: m.signals.get(),
-		need: quorumOf(len(m.nodes)), pending: len(m.nodes), home: -1,
+func (m *Manager) newFarewell(s *lease, now time.Time) *farewell {
+	f, again := m.farewells.Get().(*farewell)
+	if !again {
+		f = &farewell{m: m, wait: wait{done: make(signal, 1)}, need: quorumOf(len(m.nodes))}
+		if f.codes = f.room[:]; len(m.nodes) > len(f.room) {
+			f.codes = make([]farewellCode, len(m.nodes))
+		}
+		f.codes = f.codes[:len(m.nodes)]
 	}
+	f.debt, f.sent, f.pending, f.home = s.debt(), now, len(m.nodes), -1
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	f.until, f.valid, f.held = now.Add(s.longest), s.until, s.holds
-	s.mu.Unlock()
-	f.codes = f.room[:0]
-	if len(m.nodes) > len(f.room) {
-		f.codes = make([]farewellCode, 0, len(m.nodes))
-	}
-	f.codes = f.codes[:len(m.nodes)]
+	return f
+}
+
+func (m *Manager) sendReleases(s *lease, now time.Time, behind heirs) *farewell {
+	f := m.newFarewell(s, now)
 	if behind.waiting {
 		f.home = m.home(s.names, now).index
 	}
-	plain := m.releaseRequest(f.debt, "", false)
+	m.makeRelease(&f.request, f.debt, "", false)
 	for i, n := range m.nodes {
-		req := plain
+		req := &f.request
 		switch {
 		case i == f.home:
 			req = m.releaseRequest(f.debt, behind.requeue, n.many)
@@ -148,18 +157,30 @@ func (m *Manager) sendReleases(s *lease, now time.Time, behind heirs) *farewell 
 func (f *farewell) Receive(index int, r wire.Reply) {
 	f.m.nodes[index].settle(f.debt, f.until, r)
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.count(index, r)
+	last := f.left && f.pending == 0
+	f.mu.Unlock()
+	if last {
+		f.retire()
+	}
+}
+
+// count adds an answer. mu is held.
+func (f *farewell) count(index int, r wire.Reply) {
 	freed := r.Err == nil && (r.Int > 0 || r.Repeated && f.wasOurs(index))
 	f.codes[index] = farewellCode{told: true, answered: r.Err == nil, freed: freed, code: r.Int, err: r.Err}
 	f.pending--
 	if freed {
 		f.released++
 	}
-	if f.released >= f.need && (f.home < 0 || f.codes[f.home].told) || f.pending == 0 {
-		if !f.over {
-			f.done.raise()
-		}
+	if f.decided() {
+		f.done.raise()
 	}
+}
+
+// decided reports whether the answers still to come matter to nobody. mu is held.
+func (f *farewell) decided() bool {
+	return f.released >= f.need && (f.home < 0 || f.codes[f.home].told) || f.pending == 0
 }
 
 // wasOurs reports whether a release that finds our key gone has only lost its
@@ -172,35 +193,53 @@ func (f *farewell) wasOurs(index int) bool {
 // Repeat implements wire.Repeater.
 func (f *farewell) Repeat(_ int, sent *wire.Request) *wire.Request { return sent }
 
-func (f *farewell) wait(ctx context.Context, m *Manager) {
-	defer f.leave()
-	select {
-	case <-f.done:
+// await returns when the answers that matter are there or NodeTimeout is over; soon
+// after the end of ctx.
+func (f *farewell) await(ctx context.Context) {
+	if f.settled() {
 		return
-	default:
 	}
-	timer := m.timers.get(m.cfg.NodeTimeout)
-	defer m.timers.put(timer)
-	select {
-	case <-f.done:
-		return
-	case <-timer.C:
-		return
-	case <-ctx.Done():
+	patience := f.m.cfg.NodeTimeout
+	f.m.watchdog.watch(&f.wait, f.sent.Add(patience))
+	defer f.m.watchdog.forget(&f.wait)
+	ended, late := ctx.Done(), (<-chan time.Time)(nil)
+	for !f.settled() && !f.overdue.Load() {
+		select {
+		case <-f.done:
+		case <-ended:
+			timer := f.m.timers.get(min(patience, lastRound))
+			defer f.m.timers.put(timer)
+			ended, late = nil, timer.C
+		case <-late:
+			return
+		}
 	}
-	timer.Reset(min(m.cfg.NodeTimeout, lastRound))
-	select {
-	case <-f.done:
-	case <-timer.C:
-	}
+}
+
+func (f *farewell) settled() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.decided()
 }
 
 // leave says that nobody waits any more.
 func (f *farewell) leave() {
 	f.mu.Lock()
-	f.over = true
+	f.left = true
+	last := f.pending == 0
 	f.mu.Unlock()
-	f.m.signals.put(f.done)
+	if last {
+		f.retire()
+	}
+}
+
+// retire keeps the farewell for another release: no transport has it, or its
+// request, any more.
+func (f *farewell) retire() {
+	clear(f.codes)
+	f.released, f.left = 0, false
+	f.done.lower()
+	f.m.farewells.Put(f)
 }
 
 // succession is the turn of the next in line. Where another process was woken it

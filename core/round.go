@@ -24,13 +24,18 @@ const (
 	claimed         // the answer is that to a claim
 )
 
-// round is one attempt to take one lock on a majority.
+// round is one attempt to take one lock on a majority. Rounds that were won are
+// used again, see retire.
 type round struct {
-	m     *Manager
-	lease *lease
-	start time.Time
-	end   time.Time // of its caller's patience, whatever the round is waiting for
-	done  signal    // raised when the asked nodes have decided
+	m      *Manager
+	gaveUp func(node int) bool // abandoned, made once for all nodes
+	wait                       // of its caller, until the asked nodes have decided
+
+	lease   *lease
+	start   time.Time
+	end     time.Time // of its caller's patience, whatever the round is waiting for
+	claim   wire.Request
+	claimed bool // claim is that of the lease
 
 	mu       sync.Mutex
 	votes    []vote      // guarded by mu
@@ -46,8 +51,6 @@ type round struct {
 	// What the nodes were asked on the word of. Written before a node is asked.
 	ballots    []*ballot
 	ballotRoom [5]*ballot
-
-	gaveUp func(node int) bool // abandoned, made once for all nodes
 }
 
 type vote struct {
@@ -58,7 +61,16 @@ type vote struct {
 }
 
 func (m *Manager) newRound(l *lease, start, end time.Time) *round {
-	r := &round{m: m, lease: l, start: start, end: end, done: m.signals.get()}
+	r, again := m.rounds.Get().(*round)
+	if !again {
+		r = m.firstRound()
+	}
+	r.lease, r.start, r.end = l, start, end
+	return r
+}
+
+func (m *Manager) firstRound() *round {
+	r := &round{m: m, wait: wait{done: make(signal, 1)}}
 	if len(m.nodes) <= len(r.room) {
 		r.votes, r.ballots = r.room[:len(m.nodes)], r.ballotRoom[:len(m.nodes)]
 	} else {
@@ -68,11 +80,23 @@ func (m *Manager) newRound(l *lease, start, end time.Time) *round {
 	return r
 }
 
+// retire keeps a round for another attempt. Its caller must be through with it, and
+// all that it asked have been answered: no transport has it, or its claim, any more.
+func (r *round) retire() {
+	r.lease, r.claimed = nil, false
+	clear(r.votes)
+	clear(r.ballots)
+	r.yes, r.no, r.refusals, r.over, r.success = 0, 0, 0, false, false
+	r.ended.Store(false)
+	r.done.lower()
+	r.m.rounds.Put(r)
+}
+
 // ask sends the acquire to the nodes that were not asked yet, all of them or
 // the one given, and waits until they have decided, NodeTimeout is over or ctx
-// is done. register is this process' name for the queue on home.
-func (r *round) ask(ctx context.Context, only, home *node, register string) {
-	var claim *wire.Request
+// is done. now is when that time begins, register this process' name for the
+// queue on home.
+func (r *round) ask(ctx context.Context, now time.Time, only, home *node, register string) {
 	for _, n := range r.m.nodes {
 		switch {
 		case only != nil && n != only:
@@ -81,13 +105,19 @@ func (r *round) ask(ctx context.Context, only, home *node, register string) {
 		case n.many: // go-redis may repeat a command, so it must know its own lock
 			r.askNode(n, r.lease.request(r.lease.ttl, r.lease.proposed, ""))
 		default:
-			if claim == nil {
-				claim = r.lease.claim()
-			}
-			r.askNode(n, claim)
+			r.askNode(n, r.claimRequest())
 		}
 	}
-	r.await(ctx, only != nil)
+	r.await(ctx, now, only != nil)
+}
+
+// claimRequest is the same for all nodes.
+func (r *round) claimRequest() *wire.Request {
+	if !r.claimed {
+		r.lease.claim(&r.claim)
+		r.claimed = true
+	}
+	return &r.claim
 }
 
 func (r *round) askNode(n *node, req *wire.Request) {
@@ -156,13 +186,18 @@ func (r *round) take(n *node, v vote) {
 		n.answered()
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.pending--
-	if r.over {
-		r.late(n, v)
+	if !r.over {
+		r.count(n.index, v)
+		r.mu.Unlock()
 		return
 	}
-	r.count(n.index, v)
+	r.late(n, v)
+	last := r.success && r.pending == 0
+	r.mu.Unlock()
+	if last {
+		r.retire()
+	}
 }
 
 // confirm reads the answer to a claim. Where the counter did not move, the
@@ -272,24 +307,27 @@ func (r *round) late(n *node, v vote) {
 	}
 }
 
-// await returns when the asked nodes have decided.
-func (r *round) await(ctx context.Context, one bool) {
+// await returns when the asked nodes have decided, or when their time, which began
+// at now, is over.
+func (r *round) await(ctx context.Context, now time.Time, one bool) {
 	if r.settled(one) {
 		return
 	}
-	timer := r.m.timers.get(r.patience())
-	defer r.m.timers.put(timer)
-	for {
-		if r.settled(one) {
-			return
-		}
+	due := now.Add(r.m.cfg.NodeTimeout)
+	var late <-chan time.Time
+	if r.end.Before(due) {
+		timer := r.m.timers.get(time.Until(r.end))
+		defer r.m.timers.put(timer)
+		late = timer.C
+	}
+	r.m.watchdog.watch(&r.wait, due)
+	defer r.m.watchdog.forget(&r.wait)
+	for !r.settled(one) && !r.overdue.Load() && !r.m.isClosing() {
 		select {
 		case <-r.done:
-		case <-timer.C:
+		case <-late:
 			return
 		case <-ctx.Done():
-			return
-		case <-r.m.closing:
 			return
 		}
 	}
@@ -328,7 +366,8 @@ func (r *round) said(n *node) vote {
 }
 
 // finish closes the round: on success the lease is told which nodes hold it,
-// otherwise everything that may have been taken is released.
+// otherwise everything that may have been taken is released. A round that was won is
+// no longer the caller's then.
 func (r *round) finish(success bool) {
 	r.mu.Lock()
 	r.over, r.success = true, success
@@ -349,8 +388,11 @@ func (r *round) finish(success bool) {
 	if success {
 		r.lease.joined(holds)
 	}
+	last := success && r.pending == 0
 	r.mu.Unlock()
-	r.m.signals.put(r.done)
+	if last {
+		r.retire()
+	}
 	if len(clean) == 0 {
 		return
 	}

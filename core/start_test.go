@@ -79,7 +79,7 @@ func TestNewDeploymentIsOneKey(t *testing.T) {
 	s := m.newLease("k", m.namesOf("k"), &m.defaults, time.Now())
 	s.proposed -= day
 	r := m.newRound(s, s.at, s.at.Add(unhurried))
-	r.ask(t.Context(), nil, nil, "")
+	r.ask(t.Context(), r.start, nil, nil, "")
 	require.True(t, r.won())
 	require.True(t, r.fence(t.Context()))
 	require.Greater(t, s.token, uint64(time.Now().UnixMicro())-day/2)

@@ -16,6 +16,13 @@ func (p *timers) get(d time.Duration) *time.Timer {
 	return time.NewTimer(d)
 }
 
+// put stops the timer; since Go 1.23 a stopped or reset timer's channel never
+// delivers an earlier expiry.
+func (p *timers) put(t *time.Timer) {
+	t.Stop()
+	p.pool.Put(t)
+}
+
 // signal wakes one waiter; raising it twice is raising it once.
 type signal chan struct{}
 
@@ -26,27 +33,10 @@ func (s signal) raise() {
 	}
 }
 
-// signals reuses signals. One may be put back only when nobody raises it any more.
-type signals struct{ pool sync.Pool }
-
-func (p *signals) get() signal {
-	if s, ok := p.pool.Get().(signal); ok {
-		return s
-	}
-	return make(signal, 1)
-}
-
-func (p *signals) put(s signal) {
+// lower forgets that it was raised.
+func (s signal) lower() {
 	select {
 	case <-s:
 	default:
 	}
-	p.pool.Put(s) //nolint:staticcheck // a channel is a pointer
-}
-
-// put stops the timer; since Go 1.23 a stopped or reset timer's channel never
-// delivers an earlier expiry.
-func (p *timers) put(t *time.Timer) {
-	t.Stop()
-	p.pool.Put(t)
 }

@@ -77,7 +77,7 @@ func TestAnUnansweredClaimIsSentAgainAsWhatRepeatSays(t *testing.T) {
 			require.True(t, sent.Claims())
 			return call(box, 77).Req
 		})
-		c.Req = Claim("lock", []byte("record"), time.Minute, "fence", 7)
+		c.Req = newClaim("lock", []byte("record"), time.Minute, "fence", 7)
 		stream.Send(time.Now(), c)
 		p.answer("+OK\r\n") // half an answer
 		p.cut(t, 2)

@@ -312,3 +312,10 @@ func call(to *inbox, number int) Call {
 		To:  to, Node: number,
 	}
 }
+
+// newClaim is a claim of its own.
+func newClaim(lock string, record []byte, ttl time.Duration, fence string, score uint64) *Request {
+	r := new(Request)
+	r.Claim(lock, record, ttl, fence, score)
+	return r
+}

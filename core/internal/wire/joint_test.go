@@ -97,7 +97,7 @@ func TestRunsThatWaitToBeWrittenGoOutAsOne(t *testing.T) {
 // stays behind its release, and so does whatever may concern it.
 func TestAJointRunIsOvertakenByOtherKeysClaimsOnly(t *testing.T) {
 	claim := func(box *inbox, number, key int) Call {
-		return Call{Req: Claim("lock"+strconv.Itoa(key), []byte("record"), time.Minute, "fence", 1), Tail: Tail{Arg: "t"}, To: box, Node: number}
+		return Call{Req: newClaim("lock"+strconv.Itoa(key), []byte("record"), time.Minute, "fence", 1), Tail: Tail{Arg: "t"}, To: box, Node: number}
 	}
 	for name, c := range map[string]struct {
 		between func(*inbox) Call

@@ -51,10 +51,16 @@ type Request struct {
 
 // NewRequest copies words, the first keys of which are keys.
 func NewRequest(s *Script, keys int, words ...string) *Request {
-	r := &Request{Script: s}
-	all := append(r.room[:0], words...)
-	r.Keys, r.Args = all[:keys:keys], all[keys:]
+	r := new(Request)
+	r.Run(s, keys, words...)
 	return r
+}
+
+// Run makes r a run of the script and copies words, the first keys of which are
+// keys. What r was before must have been answered by every node it was sent to.
+func (r *Request) Run(s *Script, keys int, words ...string) {
+	all := append(r.room[:0], words...)
+	r.Script, r.Keys, r.Args, r.claim = s, all[:keys:keys], all[keys:], nil
 }
 
 // ServerError is an error reply: the command reached the server, which refused it.

@@ -97,7 +97,7 @@ func openStream(b testing.TB, opt *redis.Options) lockWay {
 		return <-c
 	}
 	return func(key string, token uint64) error {
-		if r := ask(Claim(key, []byte(wayOwner), time.Minute, "fence", token), Tail{Arg: "t"}); r.Err != nil {
+		if r := ask(newClaim(key, []byte(wayOwner), time.Minute, "fence", token), Tail{Arg: "t"}); r.Err != nil {
 			return r.Err
 		}
 		return ask(NewRequest(deleteOwn, 1, key, wayOwner), Tail{}).Err

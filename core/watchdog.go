@@ -1,0 +1,102 @@
+package core
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// watchdog ends the waits for nodes that have lasted NodeTimeout, with one timer
+// for all of them: hardly any wait lasts that long, and a timer of its own costs a
+// wait more than all the rest of it.
+type watchdog struct {
+	timer *time.Timer
+
+	mu    sync.Mutex
+	waits wait // the ring's own place; behind it who waits, in the order of their due. Guarded by mu
+	armed bool // the timer runs. Guarded by mu
+}
+
+// wait is one wait for nodes.
+type wait struct {
+	done    signal      // raised when there is something to look at
+	overdue atomic.Bool // it has lasted long enough
+
+	due        time.Time // guarded by the watchdog's mu
+	prev, next *wait     // nil while nobody waits. Guarded by the watchdog's mu
+}
+
+func newWatchdog() *watchdog {
+	d := &watchdog{timer: time.NewTimer(time.Hour)}
+	d.timer.Stop()
+	d.waits.prev, d.waits.next = &d.waits, &d.waits
+	return d
+}
+
+// watch begins a wait that is overdue at due. All waits are of the same length, but
+// for the moment that a goroutine may lose before it gets here.
+func (d *watchdog) watch(w *wait, due time.Time) {
+	w.overdue.Store(false)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w.due, w.prev, w.next = due, d.waits.prev, &d.waits
+	w.prev.next, w.next.prev = w, w
+	if !d.armed {
+		d.armed = true
+		d.timer.Reset(time.Until(due))
+	}
+}
+
+// forget ends a wait. Nobody raises its signal on the watchdog's behalf any more.
+func (d *watchdog) forget(w *wait) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if w.next != nil {
+		d.remove(w)
+	}
+}
+
+// remove is called with mu held.
+func (d *watchdog) remove(w *wait) {
+	w.prev.next, w.next.prev = w.next, w.prev
+	w.prev, w.next = nil, nil
+}
+
+// run ends with ctx.
+func (d *watchdog) run(ctx context.Context) {
+	defer d.timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.timer.C:
+			d.bark(time.Now())
+		}
+	}
+}
+
+// bark ends the waits that are overdue at now, and sleeps until the next one is.
+func (d *watchdog) bark(now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for w := d.waits.next; w != &d.waits; w = d.waits.next {
+		if left := w.due.Sub(now); left > 0 {
+			d.timer.Reset(left)
+			return
+		}
+		d.remove(w)
+		w.overdue.Store(true)
+		w.done.raise()
+	}
+	d.armed = false
+}
+
+// rouse has everybody who waits look again.
+func (d *watchdog) rouse() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for w := d.waits.next; w != &d.waits; w = w.next {
+		w.done.raise()
+	}
+}
