@@ -269,7 +269,7 @@ func atDeadline(o outcome, ended error) error {
 // node each and none of them a majority. Whoever only polls asks all: the release
 // may not have reached the home node.
 func (m *Manager) attempt(ctx context.Context, g *gate, w *waiter, again bool) (*Lock, outcome) {
-	m.lengthen(w.set.ttl)
+	m.longer(w.set.ttl)
 	now := time.Now()
 	s := m.newLease(g.key, g.names, &w.set, now)
 	r := m.newRound(s, now, m.endOf(w, now))

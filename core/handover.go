@@ -49,5 +49,5 @@ func (m *Manager) handOver(l *Lock, now time.Time) (handed bool, behind heirs) {
 func (l *lease) suits(set *settings, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.over && l.metadata == set.metadata && l.until.Sub(now) >= set.ttl*3/4
+	return !l.over && l.metadata == set.metadata && l.until.Sub(now) >= set.ttl/4*3
 }

@@ -27,6 +27,7 @@ type node struct {
 	ear ear
 
 	ballot atomic.Pointer[ballot]
+	told   atomic.Int64 // longest TTL, in ms, that its marker was seen to know
 
 	next atomic.Pointer[time.Timer] // of what is to be done later about the marker, see later
 

@@ -19,7 +19,7 @@ import (
 // longest lease that anybody uses has passed since we met it.
 //
 // Each node carries a marker: a random id, the server's run id, since when its
-// data may be incomplete, the longest TTL in use, and where its fencing counters
+// data may be incomplete, the longest TTL ever used, and where its fencing counters
 // begin. Every acquire names the id it expects, so a FLUSHALL or a restart behind
 // a proxy is noticed by the first command that meets it, and every client sees
 // the same marker. A deployment of which a majority has no marker, met by a client
@@ -97,10 +97,12 @@ func (m *Manager) meetRequest(f facts, newID string, isNew bool) *wire.Request {
 	if isNew {
 		founding = "new"
 	}
-	return wire.NewRequest(meetScript, 1, m.markerKey,
+	req := wire.NewRequest(meetScript, 1, m.markerKey,
 		f.runID, strconv.FormatInt(uptime, 10), newID, founding,
 		strconv.FormatInt(time.Duration(m.longest.Load()).Milliseconds(), 10),
 		strconv.Itoa(turns))
+	req.Whole = true // sent again, it would come behind what was to stand behind it
+	return req
 }
 
 // meetItems is what meet.lua returns.
@@ -117,6 +119,7 @@ func (n *node) meet(r wire.Reply) {
 		return
 	}
 	n.m.known.Store(true)
+	n.told.Store(r.Items[3].Int)
 	n.m.noteFounding(r)
 	n.m.learn(r)
 	b := &ballot{id: id, from: time.Now()}
@@ -214,7 +217,7 @@ func (n *node) mark(isNew bool) {
 		f = *p
 	}
 	n.ballot.Store(&ballot{why: errMarking})
-	n.send(time.Now(), wire.Call{Req: n.m.meetRequest(f, rand.Text(), isNew), To: meeting{n}})
+	n.send(time.Now(), wire.Call{Req: n.m.meetRequest(f, rand.Text(), isNew), To: meeting{n}, Force: true})
 }
 
 // forgot handles a node that answered without the marker we know.
@@ -225,7 +228,7 @@ func (m *Manager) forgot(n *node) {
 	}
 	n.flushed.Store(true) // without a restart, so its data may have gone just now
 	m.nodeDown(n, errForgot)
-	n.send(time.Now(), wire.Call{Req: m.meetRequest(facts{uptime: -1}, "", false), To: meeting{n}})
+	n.send(time.Now(), wire.Call{Req: m.meetRequest(facts{uptime: -1}, "", false), To: meeting{n}, Force: true})
 }
 
 // learn takes a marker's word on the longest TTL in use. When we did not know of
@@ -236,8 +239,8 @@ func (m *Manager) learn(r wire.Reply) {
 		return
 	}
 	m.longer(ttl)
-	m.tellLongest()
 	for _, n := range m.nodes {
+		n.tell(time.Now(), ttl)
 		if b := n.ballot.Load(); b != nil && !b.since.IsZero() && !b.from.IsZero() {
 			n.ballot.CompareAndSwap(b, b.after(ttl))
 		}
@@ -262,36 +265,56 @@ func (m *Manager) longer(ttl time.Duration) time.Duration {
 	}
 }
 
-// lengthen tells the nodes of a TTL longer than any before, in front of the
-// command that uses it.
-func (m *Manager) lengthen(ttl time.Duration) {
-	if int64(ttl) <= m.longest.Load() {
-		return
-	}
-	m.longer(ttl)
-	m.tellLongest()
-}
-
-func (m *Manager) tellLongest() {
-	now := time.Now()
-	for _, n := range m.nodes {
-		if !n.many {
-			n.send(now, wire.Call{Req: m.meetRequest(facts{uptime: -1}, "", false), To: heardOf{}})
-		}
+// tell has the node note a lease longer than those that it is known to know of, in
+// front of the command that asks for it.
+func (n *node) tell(now time.Time, ttl time.Duration) {
+	if !n.knows(ttl) {
+		n.send(now, wire.Call{Req: n.m.meetRequest(facts{uptime: -1}, "", false), To: noting{n}, Force: true})
 	}
 }
 
-// heardOf ignores the answer: a node that misses a longer TTL is told again
-// when it is met.
+// knows reports whether the node's marker was seen to cover the lease. A grant or a
+// renewal counts only then: the majority that confirmed a lease must know how long
+// it is, or the others could not tell for how long one of them that has forgotten it
+// must not vote. The TTL on the marker only rises: a client tells each TTL once,
+// and relies on it from then on, the more so as clients of earlier versions do. To
+// let it fall, each lease had to be told anew for as long as it is used; and when
+// the last of them is over, only the clocks of the servers could say, which can
+// be set.
+func (n *node) knows(ttl time.Duration) bool { return n.many || ttl.Milliseconds() <= n.told.Load() }
+
+var errUntold = errors.New("does not know of so long a lease: it could not be told, or its answer was lost")
+
+// noting receives the marker's answer to a longer TTL.
+type noting struct{ n *node }
+
+// Receive implements wire.Receiver.
+func (v noting) Receive(_ int, r wire.Reply) {
+	if r.Err == nil && len(r.Items) == meetItems && r.Items[0].Text != "" {
+		v.n.told.Store(r.Items[3].Int)
+	}
+}
+
+// heardOf ignores the answer.
 type heardOf struct{}
 
 // Receive implements wire.Receiver.
 func (heardOf) Receive(int, wire.Reply) {}
 
-// checkTwins takes the vote from a server that is in the list twice.
+// checkTwins takes the vote from a server for each further time that it is in the
+// list, and has those met anew that are no longer there twice.
 func (m *Manager) checkTwins() {
-	if _, twin := m.twins(); twin != nil {
-		twin.ballot.Store(&ballot{id: twin.identity(), why: errSameServer})
+	seen := map[string]bool{}
+	for _, n := range m.nodes {
+		id, b := n.identity(), n.ballot.Load()
+		switch twin := b != nil && b.why == errSameServer; { //nolint:errorlint // our own
+		case id == "":
+		case !seen[id] && twin:
+			n.meetLater(0)
+		case seen[id] && !twin:
+			n.ballot.Store(&ballot{id: id, why: errSameServer})
+		}
+		seen[id] = true
 	}
 }
 

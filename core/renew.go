@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -62,7 +63,6 @@ func (m *Manager) sendRenewal(l *Lock, d time.Duration, add bool) (*renewal, err
 	if err := s.ask(r, l, d, add); err != nil {
 		return nil, err
 	}
-	m.lengthen(r.ttls[0])
 	r.send()
 	return r, nil
 }
@@ -175,11 +175,13 @@ func (m *Manager) newRenewal(now time.Time, leases []*lease) *renewal {
 
 func (r *renewal) send() {
 	var shared *wire.Request
+	longest := r.m.longer(slices.Max(r.ttls))
 	for _, n := range r.m.nodes {
 		if n.many {
 			r.sendEach(n)
 			continue
 		}
+		n.tell(r.start, longest)
 		if shared == nil {
 			shared = r.request(0, len(r.leases))
 		}
@@ -258,6 +260,9 @@ func (r *renewal) count(i int, n *node, code int64) {
 	l, c := r.leases[i], &r.counts[i]
 	before := r.verdict(i)
 	switch {
+	case code == 1 && !n.knows(r.ttls[i]):
+		r.nodes = append(r.nodes, NodeError{n.name, errUntold})
+		l.joined(only(n))
 	case code == 1:
 		c.renewed++
 		l.joined(only(n))

@@ -135,6 +135,7 @@ func (r *round) askNode(n *node, req *wire.Request) {
 	r.votes[n.index].answer, r.ballots[n.index] = asked, b
 	r.pending++
 	r.mu.Unlock()
+	n.tell(r.start, r.lease.ttl)
 	n.send(r.start, wire.Call{Req: req, Tail: n.tail(b), To: r, Abandoned: r.gaveUp, Wait: len(r.votes) == 1})
 }
 
@@ -184,6 +185,9 @@ func (r *round) take(n *node, v vote) {
 		r.m.forgot(n)
 	default:
 		n.answered()
+		if v.answer == granted && !n.knows(r.lease.ttl) {
+			v = vote{answer: unknown, err: errUntold}
+		}
 	}
 	r.mu.Lock()
 	r.pending--

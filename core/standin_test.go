@@ -30,16 +30,17 @@ type standIn struct {
 	latency time.Duration // of every reply
 	ends    sync.WaitGroup
 
-	mu     sync.Mutex
-	fault  standInFault          // guarded by mu
-	healed chan struct{}         // closed when the fault is over. Guarded by mu
-	conns  map[*standInConn]bool // that are open. Guarded by mu
-	dials  int                   // guarded by mu
-	open   int                   // connections that the client has. Guarded by mu
-	most   int                   // the most of them at a time. Guarded by mu
-	locks  map[string]standInKey // guarded by mu
-	fences map[string]string     // guarded by mu
-	marker string                // guarded by mu
+	mu      sync.Mutex
+	fault   standInFault          // guarded by mu
+	healed  chan struct{}         // closed when the fault is over. Guarded by mu
+	conns   map[*standInConn]bool // that are open. Guarded by mu
+	dials   int                   // guarded by mu
+	open    int                   // connections that the client has. Guarded by mu
+	most    int                   // the most of them at a time. Guarded by mu
+	locks   map[string]standInKey // guarded by mu
+	fences  map[string]string     // guarded by mu
+	marker  string                // guarded by mu
+	longest int64                 // TTL in ms. Guarded by mu
 }
 
 type standInKey struct {
@@ -265,7 +266,7 @@ func (n *standIn) run(source string, keys, args []string) string {
 	ours := held != "" && strings.HasPrefix(held, args0(args))
 	switch source {
 	case meetSource:
-		return n.meet(args[2])
+		return n.meet(args[2], args[4])
 	case acquireSource:
 		if held != "" && !ours {
 			return fmt.Sprintf(":%d\r\n", -1-time.Until(n.locks[keys[0]].until).Milliseconds())
@@ -313,11 +314,13 @@ func (n *standIn) renew(key, owner, ttl string) string {
 }
 
 // meet marks the server as one of a new deployment.
-func (n *standIn) meet(id string) string {
+func (n *standIn) meet(id, longest string) string {
 	if n.marker == "" {
 		n.marker = id
 	}
-	return fmt.Sprintf("*%d\r\n%s:0\r\n:%d\r\n:0\r\n:-1\r\n:0\r\n", meetItems, bulk(n.marker), time.Now().UnixMilli())
+	ms, _ := strconv.ParseInt(longest, 10, 64)
+	n.longest = max(n.longest, ms)
+	return fmt.Sprintf("*%d\r\n%s:0\r\n:%d\r\n:%d\r\n:-1\r\n:0\r\n", meetItems, bulk(n.marker), time.Now().UnixMilli(), n.longest)
 }
 
 func (n *standIn) record(lock string) string {

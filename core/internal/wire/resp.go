@@ -45,6 +45,7 @@ type Request struct {
 	Script *Script
 	Keys   []string
 	Args   []string
+	Whole  bool      // a script goes with its source, so that it never has to be sent again
 	claim  []byte    // encoded, instead of a script
 	room   [6]string // enough for a release; an acquire script's words take memory of their own
 }
@@ -87,7 +88,7 @@ func (r *Request) append(b []byte, tail Tail) []byte {
 	if r.claim != nil {
 		return appendBulk(append(b, r.claim...), tail.Arg)
 	}
-	return appendRun(b, r, tail, false)
+	return appendRun(b, r, tail, r.Whole)
 }
 
 // appendRun encodes the run of a script; extra, when it is not empty, is one
