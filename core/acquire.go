@@ -172,7 +172,7 @@ func (m *Manager) whyNot(g *gate, w *waiter, reason error) error {
 // or the caller must give up.
 func (m *Manager) stand(ctx context.Context, g *gate, w *waiter, t turn) (*Lock, error) {
 	o, queued, again := outcome{contention: true}, t.queued, false
-	unqueued := 0 // rounds on end that left this process off Redis' queue
+	unqueued, retries := 0, 0 // rounds on end that left this process off Redis' queue; those behind a whole pause
 	if t.yields {
 		m.listen(ctx, g, earlier(w.end, time.Now().Add(lastRound)))
 		queued, unqueued = true, 1
@@ -186,6 +186,9 @@ func (m *Manager) stand(ctx context.Context, g *gate, w *waiter, t turn) (*Lock,
 				return nil, err
 			}
 			again = woken
+			if rounds > 0 && !w.hurries(unqueued) {
+				retries++
+			}
 		}
 		var l *Lock
 		if l, o = m.attempt(ctx, g, w, again); o.ok {
@@ -194,7 +197,7 @@ func (m *Manager) stand(ctx context.Context, g *gate, w *waiter, t turn) (*Lock,
 		if o.cut && rounds > 0 {
 			o = before // a round cut short by the end of the wait knows less than the one before it
 		}
-		if err := m.giveUp(ctx, g, w, o, rounds); err != nil {
+		if err := m.giveUp(ctx, g, w, o, retries); err != nil {
 			m.stepDown(g)
 			return nil, err
 		}
@@ -219,7 +222,7 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // giveUp says why no further round follows.
-func (m *Manager) giveUp(ctx context.Context, g *gate, w *waiter, o outcome, rounds int) error {
+func (m *Manager) giveUp(ctx context.Context, g *gate, w *waiter, o outcome, retries int) error {
 	m.mu.Lock()
 	if !o.early && ctx.Err() == nil { // otherwise the others need a round of their own
 		g.conclude(o, time.Now())
@@ -235,7 +238,7 @@ func (m *Manager) giveUp(ctx context.Context, g *gate, w *waiter, o outcome, rou
 		return atDeadline(o, causes{context.Cause(ctx), ctx.Err()})
 	case w.once, outlasted && o.isOutage():
 		return o.err
-	case !time.Now().Before(w.end), w.set.maxRetries > 0 && rounds >= w.set.maxRetries:
+	case !time.Now().Before(w.end), w.set.maxRetries > 0 && retries >= w.set.maxRetries:
 		return atDeadline(o, nil)
 	}
 	return nil
@@ -321,6 +324,12 @@ func (r *round) won() bool {
 // and nobody will wake it until home has refused, and queued, it. It doubles with
 // every such round, for a holder whose lock is not on the home node.
 const unqueuedDelay = time.Millisecond
+
+// hurries reports whether w asks again before its pause would be over, after so many
+// rounds that left it off the queue.
+func (w *waiter) hurries(unqueued int) bool {
+	return unqueued > 0 && unqueuedDelay<<min(unqueued-1, 20) < w.set.retryDelay
+}
 
 // pause waits to be woken, and reports whether it was, or whether home is free as far
 // as is known; the end of the holder's lease and a jittered poll are the net below,

@@ -28,10 +28,10 @@ type Config struct {
 
 	TTL         time.Duration // lease of a lock. Default 30s
 	Wait        time.Duration // how long Acquire waits for the holder. Default 5s
-	RetryDelay  time.Duration // longest pause between two rounds of a waiter, jittered. Default 100ms
+	RetryDelay  time.Duration // longest pause before a waiter that was not woken asks again, jittered. Default 100ms
 	NodeTimeout time.Duration // how long one node may take to answer. Default a tenth of TTL, within 10ms and 1s
 	MaxHold     time.Duration // how long a lock is renewed at most. Default 10 × TTL
-	MaxRetries  int           // rounds after the first. Default 0: until Wait is over
+	MaxRetries  int           // how often a waiter asks again, each time after a pause or woken. Default 0: until Wait is over
 	DriftFactor float64       // part of the TTL given up to clocks of different speed. Default 0.01
 
 	// Logger is told what nobody else can be told. Default slog.Default().

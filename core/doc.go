@@ -80,7 +80,10 @@
 //
 //	ACL SETUSER dlm on >password resetkeys resetchannels -@all ~dlm:1:* &dlm:1:wake:* +evalsha +eval +script|load +get +mget +set +del +exists +pexpire +pttl +zadd +zscore +zpopmin +zrem +hmget +hset +time +publish +subscribe +ping +info
 //
-// Without +info a Manager works, and cannot tell replicas and evicting servers.
+// Without +info a Manager works, and cannot tell replicas and evicting servers, nor
+// that a server was restarted which has kept its marker: whether its snapshot lacks
+// a lock is not noticed then. The same goes for a server behind a proxy that keeps its
+// clients' connections over the restart.
 // Without +mget and +exists, locks that are released at the same time cost the server more.
 //
 // # Sources

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -121,6 +122,14 @@ func (c causes) Error() string {
 }
 
 func (c causes) Unwrap() []error { return c }
+
+// endedBy adds to an outage that the nodes were not waited for until NodeTimeout.
+func endedBy(ctx context.Context, err error) error {
+	if ctx.Err() == nil || !errors.Is(err, ErrNoQuorum) {
+		return err
+	}
+	return causes{err, context.Cause(ctx), ctx.Err()}
+}
 
 func lockError(op, key string, errs ...error) error {
 	var kept causes

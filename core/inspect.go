@@ -52,7 +52,8 @@ func (m *Manager) inspect(ctx context.Context, key string) (LockInfo, error) {
 		n.send(now, wire.Call{Req: req, To: s})
 	}
 	s.wait(ctx)
-	return s.agree(key, now)
+	info, err := s.agree(key, now)
+	return info, endedBy(ctx, err)
 }
 
 // record is what one node stores for a lock.
@@ -155,7 +156,7 @@ func (s *survey) agree(key string, now time.Time) (LockInfo, error) {
 		case a.told:
 			causes = append(causes, NodeError{s.m.nodes[i].name, a.err})
 		default:
-			causes = append(causes, NodeError{s.m.nodes[i].name, &timeoutAfter{s.m.cfg.NodeTimeout}})
+			causes = append(causes, NodeError{s.m.nodes[i].name, &timeoutAfter{time.Since(now)}})
 		}
 	}
 	for owner, n := range votes {

@@ -220,3 +220,50 @@ func TestLostSubscriptionKeepsNobody(t *testing.T) {
 	require.NoError(t, l.Release(t.Context()))
 	<-closing
 }
+
+// The home node stops answering with a release under way that others of the process
+// stand behind. A majority has confirmed it, so they go on before NodeTimeout is over.
+func TestSilentHomeKeepsNextInLineForAMoment(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(t *testing.T, nodes *coretest.EmbeddedNodes, m *Manager) {
+		l := hold(t, m, "k", WithMetadata("not to be handed over"))
+		next := acquireSoon(t, m, "k")
+		synctest.Wait()
+		home := nodes.Node(m.home(m.namesOf("k"), time.Now()).index)
+		require.NoError(t, home.Freeze())
+		defer home.Thaw() //nolint:errcheck // at the end
+		began := time.Now()
+		require.NoError(t, l.Release(t.Context()))
+		require.Equal(t, m.cfg.NodeTimeout/4, time.Since(began))
+		g := <-next
+		require.NoError(t, g.err)
+		require.Equal(t, m.cfg.NodeTimeout/4, time.Since(began))
+		require.NotEqual(t, l.Owner(), g.lock.Owner())
+		require.NoError(t, g.lock.Release(t.Context()))
+	})
+}
+
+// What ended the wait for the nodes is said.
+func TestCallEndedByItsContextSaysSo(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(t *testing.T, nodes *coretest.EmbeddedNodes, m *Manager) {
+		l := hold(t, m, "k")
+		freezeMajority(t, nodes)
+		for name, call := range map[string]func(context.Context) error{
+			"extend":  func(ctx context.Context) error { return l.Extend(ctx, time.Minute) },
+			"renew":   func(ctx context.Context) error { return l.Renew(ctx, 2*time.Hour) },
+			"inspect": func(ctx context.Context) error { _, err := m.Inspect(ctx, "k"); return err },
+			"acquire": func(ctx context.Context) error { _, err := m.Acquire(ctx, "other"); return err },
+		} {
+			ctx, cancel := context.WithTimeoutCause(t.Context(), m.cfg.NodeTimeout/2, context.Canceled)
+			began := time.Now()
+			err := call(ctx)
+			require.Equal(t, m.cfg.NodeTimeout/2, time.Since(began), name)
+			cancel()
+			require.ErrorIs(t, err, ErrNoQuorum, name)
+			require.ErrorIs(t, err, context.DeadlineExceeded, name)
+			require.ErrorIs(t, err, context.Canceled, name) // its cause
+			require.Regexp(t, "no answer (within|for) ", err.Error(), name)
+		}
+	})
+}

@@ -55,10 +55,10 @@ type Manager struct {
 
 const (
 	// meetTimeout bounds how long New waits for nodes that neither answer nor
-	// refuse, once a majority votes.
+	// refuse, once a majority is there and the deployment is not new.
 	meetTimeout = time.Second
-	// majorityTimeout bounds how long it waits for that majority: what is new on a
-	// loaded machine takes its time to connect.
+	// majorityTimeout bounds how long it waits for that majority, or for all of a new
+	// deployment: what is new on a loaded machine takes its time to connect.
 	majorityTimeout = 3 * time.Second
 	// stragglerTime is how long the others are waited for after a majority that came late.
 	stragglerTime = 500 * time.Millisecond
@@ -180,15 +180,18 @@ func (m *Manager) noteNode() {
 }
 
 // awaitNodes returns when every node has been met or has failed, after
-// meetTimeout when a majority votes, and after majorityTimeout in any case.
+// meetTimeout when a majority has markers, and after majorityTimeout in any case.
 func (m *Manager) awaitNodes() {
 	end := time.Now().Add(majorityTimeout)
 	m.awaitProgress(meetTimeout, m.settledNodes)
-	if !m.majorityMet() {
-		// A new deployment would begin with the first that come, and take the next,
-		// a moment later, for one that has lost its data.
+	// A new deployment would begin with the first that come, and take the next, a
+	// moment later, for one that has lost its data.
+	switch {
+	case !m.majorityMet():
 		m.awaitProgress(time.Until(end)-stragglerTime, func() bool { return m.majorityMet() || !m.hopeful() })
 		m.awaitProgress(stragglerTime, m.settledNodes)
+	case !m.known.Load():
+		m.awaitProgress(time.Until(end), m.settledNodes)
 	}
 	m.patienceOver.Store(true)
 	m.settleMarkers()

@@ -40,8 +40,9 @@ func WithMaxHold(d time.Duration) Option {
 	return func(s *settings) { s.maxHold, s.maxHoldSet = d, true }
 }
 
-// WithRetry sets the longest pause between two rounds, which is jittered, and
-// how many rounds may follow the first; 0 means until the wait is over.
+// WithRetry sets the longest pause before a waiter asks again, which is jittered and
+// ends when a release wakes the waiter, and how often it asks again after such a
+// pause; 0 means until the wait is over. Waiters behind others of their process do not ask.
 func WithRetry(delay time.Duration, maxRetries int) Option {
 	return func(s *settings) { s.retryDelay, s.maxRetries = delay, maxRetries }
 }

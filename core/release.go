@@ -173,7 +173,7 @@ func (f *farewell) count(index int, r wire.Reply) {
 	if freed {
 		f.released++
 	}
-	if f.decided() {
+	if f.released >= f.need || f.pending == 0 {
 		f.done.raise()
 	}
 }
@@ -194,7 +194,9 @@ func (f *farewell) wasOurs(index int) bool {
 func (f *farewell) Repeat(_ int, sent *wire.Request) *wire.Request { return sent }
 
 // await returns when the answers that matter are there or NodeTimeout is over; soon
-// after the end of ctx.
+// after the end of ctx; and a quarter of NodeTimeout after a majority has confirmed:
+// whether home has woken another process, the next in line can do without, as it
+// meets that process in Redis then.
 func (f *farewell) await(ctx context.Context) {
 	if f.settled() {
 		return
@@ -206,6 +208,11 @@ func (f *farewell) await(ctx context.Context) {
 	for !f.settled() && !f.overdue.Load() {
 		select {
 		case <-f.done:
+			if late == nil && f.confirmed() {
+				timer := f.m.timers.get(max(patience/4, lastRound))
+				defer f.m.timers.put(timer)
+				late = timer.C
+			}
 		case <-ended:
 			timer := f.m.timers.get(min(patience, lastRound))
 			defer f.m.timers.put(timer)
@@ -214,6 +221,12 @@ func (f *farewell) await(ctx context.Context) {
 			return
 		}
 	}
+}
+
+func (f *farewell) confirmed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.released >= f.need
 }
 
 func (f *farewell) settled() bool {

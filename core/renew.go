@@ -51,7 +51,7 @@ func (m *Manager) renewOne(ctx context.Context, l *Lock, d time.Duration, add bo
 	}
 	m.keeper.watch(l.lease, time.Now()) // which may end sooner now, whatever becomes of the call
 	r.wait(ctx)
-	return r.result(0)
+	return endedBy(ctx, r.result(0))
 }
 
 // sendRenewal sends what the lock's holder asked for.
@@ -325,7 +325,7 @@ func (r *renewal) result(i int) error {
 	}
 	nodes := append([]NodeError(nil), r.nodes...)
 	if r.left > 0 {
-		nodes = append(nodes, NodeError{fmt.Sprintf("%d more", r.left), &timeoutAfter{r.m.cfg.NodeTimeout}})
+		nodes = append(nodes, NodeError{fmt.Sprintf("%d more", r.left), &timeoutAfter{time.Since(r.start)}})
 	}
 	return &QuorumError{Need: quorumOf(len(r.m.nodes)), Got: r.counts[i].renewed, Nodes: nodes}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/market-intel-brain/dlm/core/coretest"
+	"github.com/market-intel-brain/dlm/core/internal/wire"
 )
 
 // A retry follows a pause. What a caller asks to get itself queued, or again because
@@ -43,5 +44,24 @@ func TestRetriesAreThoseBehindAPause(t *testing.T) {
 			require.LessOrEqual(t, time.Since(began), 6*pause)
 			synctest.Wait()
 		})
+	})
+}
+
+// A lock that is about to end is not taken for one without an end.
+func TestLastMillisecondIsOne(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(t *testing.T, nodes *coretest.EmbeddedNodes, m *Manager) {
+		n, name := nodes.Node(0), m.namesOf("k")
+		left := func() time.Duration {
+			client := namedClients(t, nodes)[0]
+			reply, err := client.Eval(t.Context(), acquireSource, []string{name.lock, name.fence, name.queue}, "me", 1000, 16, 31, "0:", "", "t").Int64()
+			require.NoError(t, err)
+			return readVote(wire.Reply{Int: reply}).left
+		}
+		require.NoError(t, n.Miniredis().Set(name.lock, "foreign"))
+		require.Zero(t, left())
+		n.Miniredis().SetTTL(name.lock, time.Second)
+		time.Sleep(999*time.Millisecond + time.Microsecond) // in the bubble
+		require.Equal(t, time.Millisecond, left())
 	})
 }

@@ -13,24 +13,29 @@ import (
 	"github.com/market-intel-brain/dlm/core/coretest"
 )
 
-// New waits for nodes that are slow to answer, longer for a majority than for
-// the rest, and not for ever.
+// New waits for nodes that are slow to answer, longer for a majority, and for all of
+// a new deployment, than for the rest, and not for ever.
 func TestNewWaitsForNodes(t *testing.T) {
 	for name, c := range map[string]struct {
 		silent       []time.Duration // how long each of three nodes answers nothing
-		quorum       bool
+		old, quorum  bool
 		least, limit time.Duration
 	}{
-		"a slow minority":    {[]time.Duration{time.Second / 2, 0, 0}, true, time.Second / 2, meetTimeout},
-		"a silent minority":  {[]time.Duration{time.Hour, 0, 0}, true, meetTimeout, meetTimeout},
-		"a slow majority":    {[]time.Duration{0, 3 * time.Second / 2, 3 * time.Second / 2}, true, 3 * time.Second / 2, majorityTimeout},
-		"a silent majority":  {[]time.Duration{0, time.Hour, time.Hour}, false, meetTimeout, majorityTimeout},
-		"nobody, for a time": {[]time.Duration{2 * time.Second, 2 * time.Second, 2 * time.Second}, true, 2 * time.Second, majorityTimeout},
-		"nobody":             {[]time.Duration{time.Hour, time.Hour, time.Hour}, false, meetTimeout, majorityTimeout},
+		"a slow minority":    {[]time.Duration{time.Second / 2, 0, 0}, true, true, time.Second / 2, meetTimeout},
+		"a silent minority":  {[]time.Duration{time.Hour, 0, 0}, true, true, meetTimeout, meetTimeout},
+		"a new deployment":   {[]time.Duration{2 * time.Second, 0, 0}, false, true, 2 * time.Second, majorityTimeout},
+		"less one node":      {[]time.Duration{time.Hour, 0, 0}, false, true, meetTimeout, majorityTimeout},
+		"a slow majority":    {[]time.Duration{0, 3 * time.Second / 2, 3 * time.Second / 2}, false, true, 3 * time.Second / 2, majorityTimeout},
+		"a silent majority":  {[]time.Duration{0, time.Hour, time.Hour}, false, false, meetTimeout, majorityTimeout},
+		"nobody, for a time": {[]time.Duration{2 * time.Second, 2 * time.Second, 2 * time.Second}, false, true, 2 * time.Second, majorityTimeout},
+		"nobody":             {[]time.Duration{time.Hour, time.Hour, time.Hour}, false, false, meetTimeout, majorityTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				nodes := coretest.Piped(t, 3)
+				if c.old {
+					managerIn(t, nodes)
+				}
 				for i, d := range c.silent {
 					if d > 0 {
 						require.NoError(t, nodes.Node(i).Freeze())

@@ -8,7 +8,9 @@ local held = redis.call('GET', KEYS[1])
 local ours = held and string.sub(held, 1, #ARGV[1]) == ARGV[1]
 
 if held and not ours then
-  local left = math.max(redis.call('PTTL', KEYS[1]), 0)
+  -- A lock is there until its last millisecond is over; 0 is one without an end.
+  local left = redis.call('PTTL', KEYS[1])
+  left = left == 0 and 1 or math.max(left, 0)
   if ARGV[6] ~= '' then
     local time = redis.call('TIME')
     redis.call('ZADD', KEYS[3], 'NX', time[1] * 1000000 + time[2], ARGV[6])
