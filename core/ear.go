@@ -40,22 +40,32 @@ func (e *ear) init(n *node) {
 // earLinger keeps a subscription for the next waiter.
 const earLinger = 5 * time.Second
 
-// listen registers the gate for wake-ups at its key's home. It reports whether
-// the gate was not registered before and is now.
+// listen registers the gate for wake-ups at its key's home, once, and again where
+// that is away now. It reports whether the gate was not registered there before and
+// is now.
 func (m *Manager) listen(ctx context.Context, g *gate, end time.Time) bool {
-	if g.heard != nil {
+	now := time.Now()
+	if g.heard != nil && !g.heard.n.away(now) {
+		return false
+	}
+	n := m.home(g.names, now)
+	if g.heard == &n.ear {
 		return false
 	}
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
-	n := m.home(g.names, time.Now())
 	if !n.ear.open(ctx) {
 		return false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	g.heard, g.wake = &n.ear, make(signal, 1)
-	m.ears[g.names.lock] = g
+	if g.heard != nil {
+		g.heard.leave()
+	} else {
+		g.wake = make(signal, 1)
+		m.ears[g.names.lock] = g
+	}
+	g.heard = &n.ear
 	return true
 }
 
@@ -92,6 +102,8 @@ func (e *ear) open(ctx context.Context) bool {
 		joined, _ = e.join()
 		return joined
 	case <-ctx.Done():
+		return false
+	case <-e.n.m.closing:
 		return false
 	}
 }

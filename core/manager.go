@@ -60,7 +60,8 @@ const (
 	// majorityTimeout bounds how long it waits for that majority, or for all of a new
 	// deployment: what is new on a loaded machine takes its time to connect.
 	majorityTimeout = 3 * time.Second
-	// stragglerTime is how long the others are waited for after a majority that came late.
+	// stragglerTime is what is kept of that for those that come after a late majority,
+	// and for marking a new deployment.
 	stragglerTime = 500 * time.Millisecond
 )
 
@@ -191,7 +192,7 @@ func (m *Manager) awaitNodes() {
 		m.awaitProgress(time.Until(end)-stragglerTime, func() bool { return m.majorityMet() || !m.hopeful() })
 		m.awaitProgress(stragglerTime, m.settledNodes)
 	case !m.known.Load():
-		m.awaitProgress(time.Until(end), m.settledNodes)
+		m.awaitProgress(time.Until(end)-stragglerTime, m.settledNodes)
 	}
 	m.patienceOver.Store(true)
 	m.settleMarkers()
@@ -346,7 +347,7 @@ func (n *node) close(end time.Time) {
 func (m *Manager) home(nm names, now time.Time) *node {
 	for i := range m.nodes {
 		n := m.nodes[(nm.bucket+i)%len(m.nodes)]
-		if !n.down.Load() && n.ballot.Load().refusal(now) == nil {
+		if !n.away(now) {
 			return n
 		}
 	}

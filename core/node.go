@@ -87,6 +87,12 @@ func (b *ballot) refusal(t time.Time) error {
 	return nil
 }
 
+// away reports whether the node does not answer or does not vote, so that nobody can
+// be queued there.
+func (n *node) away(now time.Time) bool {
+	return n.down.Load() || n.ballot.Load().refusal(now) != nil
+}
+
 // voids reports whether the node was met anew since a call was made on the word of
 // b: what answers now may have restarted from an old snapshot, under the same marker.
 func (n *node) voids(b *ballot) bool {
