@@ -80,7 +80,7 @@ func (o *Observer) released(ctx context.Context, e core.Event) {
 		set = o.with(e.Key, errorKey, reason)
 	}
 	o.events.released.Add(ctx, 1, set.add...)
-	if context.Cause(ctx) == core.ErrLost { //nolint:errorlint // set by core as it is
+	if errors.Is(e.Err, core.ErrExpired) && context.Cause(ctx) == core.ErrLost { //nolint:errorlint // set by core as it is
 		return
 	}
 	o.events.hold.Record(ctx, e.Duration.Seconds(), set.record...)

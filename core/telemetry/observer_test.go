@@ -111,6 +111,32 @@ func TestLossEndsTheHoldOnce(t *testing.T) {
 	require.Zero(t, m.sum("dlm.lock.hold.duration"))
 }
 
+// The context of a lock ends with that of the lock around it. That one's loss is not
+// its own.
+func TestLossOfTheOuterLockIsNotTheInnerOnes(t *testing.T) {
+	o, m, _ := observer(t)
+	nodes := coretest.Embedded(t, 3)
+	locks, err := core.New(core.Config{Nodes: nodes.URLs(), Observer: o})
+	require.NoError(t, err)
+	defer locks.Close()
+	outer, err := locks.Acquire(t.Context(), "outer")
+	require.NoError(t, err)
+	inner, err := locks.Acquire(outer.Context(), "inner")
+	require.NoError(t, err)
+	for _, n := range nodes.All() {
+		for _, key := range n.Keys("dlm:") {
+			if strings.HasSuffix(key, ":l:outer") {
+				n.Miniredis().Del(key)
+			}
+		}
+	}
+	require.ErrorIs(t, outer.Extend(t.Context(), time.Second), core.ErrExpired)
+	require.Equal(t, core.ErrLost, context.Cause(inner.Context()))
+	require.NoError(t, inner.Release(t.Context()))
+	require.Equal(t, 1.0, m.sum("dlm.lock.lost"))
+	require.Positive(t, m.sum("dlm.lock.hold.duration"), "of the inner lock")
+}
+
 func TestNodeTransitions(t *testing.T) {
 	o, m, _ := observer(t)
 	o.Observe(t.Context(), core.Event{Kind: core.EventNodeDown, Node: "10.0.0.1:6379", Err: errors.New("refused")})

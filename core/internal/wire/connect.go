@@ -67,6 +67,9 @@ func (s *Stream) greet(ctx context.Context, conn net.Conn) error {
 // discard has the kernel drop what it could not deliver: an acquire that arrived
 // after the releases of the next connection would stay until its TTL.
 func discard(conn net.Conn) {
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
+		conn = over.NetConn()
+	}
 	if tcp, ok := conn.(interface{ SetLinger(sec int) error }); ok {
 		_ = tcp.SetLinger(0)
 	}

@@ -33,6 +33,7 @@ func (s *Stream) flush(now time.Time) {
 	more := s.gathered()
 	s.mu.Unlock()
 	if err != nil {
+		discard(conn)
 		_ = conn.Close() // the reader sees it and settles what is in flight
 	}
 	if more { // after an error too: the next connection may be there already
