@@ -58,7 +58,7 @@ var promises = []struct {
 	},
 	{
 		"How long that lease is, so many other nodes must tell that one of them knows: 2 of 3 beside it where there are 4, else a majority of all.",
-		[]func(*testing.T){TestQuarantineWaitsForThoseWhoKnowTheLongestLease, TestQuarantineIsNotThatOfAShortSightedClient},
+		[]func(*testing.T){TestQuarantineWaitsForThoseWhoKnowTheLongestLease, TestQuarantineIsNotThatOfAShortSightedClient, TestLongerLeaseIsToldUntilTheNodesKnow, TestNodeThatDoesNotKnowOfALongerLeaseDoesNotCount, TestHandOverToALongerLeaseIsTold},
 	},
 	{
 		"So a node that has lost data has no vote either while as many others are silent as a minority is.",
@@ -92,7 +92,7 @@ var promises = []struct {
 	// New and Config
 	{
 		"It fails when the configuration is wrong, naming every mistake, or when one server is named twice; a node that cannot be reached is used as soon as it can be.",
-		[]func(*testing.T){TestConfigRefusals, TestSameServerTwice, TestNodeDownAtConstruction, TestNewWaitsForNodes, TestPythonURLs, TestEvenNumberIsWarnedAbout},
+		[]func(*testing.T){TestConfigRefusals, TestSameServerTwice, TestServerOfSeveralNamesHasOneVote, TestNodeDownAtConstruction, TestNewWaitsForNodes, TestPythonURLs, TestEvenNumberIsWarnedAbout},
 	},
 	{
 		"parseNodeURL never repeats the URL in an error: it may hold a password.",
@@ -121,7 +121,7 @@ var promises = []struct {
 	},
 	{
 		"keeper is the one goroutine that renews, tops up and ends all leases of a Manager.",
-		[]func(*testing.T){TestRenewalTakesOneGoroutine, TestThousandRenewedLocksAreCheap, TestAutoRenewKeepsTheLock, TestForgetfulNodesAreJoinedAgainWithQuorumOnly},
+		[]func(*testing.T){TestRenewalTakesOneGoroutine, TestThousandRenewedLocksAreCheap, TestForeignTypeEndsOneOfTheLocksRenewedTogether, TestAutoRenewKeepsTheLock, TestForgetfulNodesAreJoinedAgainWithQuorumOnly},
 	},
 	{
 		"WithMaxHold ends the renewal d after the acquisition; the lock is then lost when its lease runs out.",
@@ -146,7 +146,7 @@ var promises = []struct {
 	},
 	{
 		"Close releases what is held, ends the waits with ErrClosed and every goroutine; later calls say ErrClosed.",
-		[]func(*testing.T){TestCloseReleasesEverything, TestCloseInOutage, TestCloseRacesWithAcquire, TestCloseTakesOneNodeTimeout},
+		[]func(*testing.T){TestCloseReleasesEverything, TestCloseInOutage, TestCloseRacesWithAcquire, TestCloseRacesWithRenewals, TestCloseUnderALock, TestCloseDuringASubscription, TestCloseTakesOneNodeTimeout},
 	},
 }
 
