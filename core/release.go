@@ -208,7 +208,7 @@ func (f *farewell) await(ctx context.Context) {
 	for !f.settled() && !f.overdue.Load() {
 		select {
 		case <-f.done:
-			if late == nil && f.confirmed() {
+			if late == nil && f.awaitsHome() {
 				timer := f.m.timers.get(max(patience/4, lastRound))
 				defer f.m.timers.put(timer)
 				late = timer.C
@@ -223,10 +223,11 @@ func (f *farewell) await(ctx context.Context) {
 	}
 }
 
-func (f *farewell) confirmed() bool {
+// awaitsHome reports whether a majority has confirmed, and only home is missing.
+func (f *farewell) awaitsHome() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.released >= f.need
+	return f.released >= f.need && !f.decided()
 }
 
 func (f *farewell) settled() bool {
