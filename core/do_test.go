@@ -18,7 +18,7 @@ func TestDoReleasesWhateverItsFunctionDoes(t *testing.T) {
 	nodes := coretest.Redis(t, 3)
 	m := managerOn(t, nodes.URLs(), withTTL(time.Hour))
 	failed := errors.New("failed")
-	run := func(fn func(context.Context) error) (err error, panicked any, returned bool) {
+	run := func(fn func(context.Context) error) (returned bool, panicked any, err error) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -29,27 +29,27 @@ func TestDoReleasesWhateverItsFunctionDoes(t *testing.T) {
 		<-done
 		requireGone(t, nodes.All()...)
 		require.Zero(t, m.Stats().Held)
-		return err, panicked, returned
+		return returned, panicked, err
 	}
 
-	err, _, _ := run(func(context.Context) error { return failed })
+	_, _, err := run(func(context.Context) error { return failed })
 	require.Equal(t, failed, err, "as it is")
 
-	_, panicked, returned := run(func(context.Context) error { panic(failed) })
+	returned, panicked, _ := run(func(context.Context) error { panic(failed) })
 	require.Equal(t, failed, panicked, "not swallowed")
 	require.False(t, returned)
 
-	_, panicked, returned = run(func(context.Context) error { runtime.Goexit(); return nil })
+	returned, panicked, _ = run(func(context.Context) error { runtime.Goexit(); return nil })
 	require.Nil(t, panicked)
 	require.False(t, returned)
 
 	var kept context.Context
-	err, _, _ = run(func(ctx context.Context) error { kept = ctx; return nil })
+	_, _, err = run(func(ctx context.Context) error { kept = ctx; return nil })
 	require.NoError(t, err)
 	require.ErrorIs(t, kept.Err(), context.Canceled)
 	require.NotErrorIs(t, context.Cause(kept), ErrLost)
 
-	err, _, _ = run(func(ctx context.Context) error {
+	_, _, err = run(func(ctx context.Context) error {
 		l, _ := FromContext(ctx)
 		return l.Release(ctx)
 	})
