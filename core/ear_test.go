@@ -26,7 +26,7 @@ func TestWaiterMovesFromANodeThatIsAway(t *testing.T) {
 			m, other := managerOn(t, nodes.URLs(), withTTL(time.Hour)), managerOn(t, nodes.URLs(), withTTL(time.Hour))
 			l := hold(t, other, "k")
 			requireHolders(t, l, nodes.All()...)
-			waiting := acquireSoon(t, m, "k")
+			waiting := acquireSoon(t, m, "k", WithWait(time.Hour))
 			home := nodes.Node(m.home(m.namesOf("k"), time.Now()).index)
 			awaitRegistered(t, m, "k", 1, home)
 			require.NoError(t, leave(home))

@@ -323,10 +323,10 @@ func TestExpiryEndsTheWait(t *testing.T) {
 	}
 }
 
-func acquireSoon(t testing.TB, m *Manager, key string) <-chan got {
+func acquireSoon(t testing.TB, m *Manager, key string, opts ...Option) <-chan got {
 	result := make(chan got, 1)
 	go func() {
-		l, err := m.Acquire(t.Context(), key)
+		l, err := m.Acquire(t.Context(), key, opts...)
 		result <- got{l, err}
 	}()
 	return result

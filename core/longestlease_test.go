@@ -88,6 +88,8 @@ func TestNodeThatDoesNotKnowOfALongerLeaseDoesNotCount(t *testing.T) {
 	nodes := coretest.Redis(t, 3)
 	m := managerOn(t, nodes.URLs())
 	l := hold(t, m, "k")
+	// The lease has heard of every node, so none of its goroutines sends behind that.
+	require.Eventually(t, func() bool { return len(l.Info().Nodes) == nodes.Len() }, patience, time.Millisecond)
 	for _, n := range m.nodes[1:] {
 		n.wire = deafened{n.wire}
 	}

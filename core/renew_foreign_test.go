@@ -15,7 +15,7 @@ import (
 func TestForeignTypeEndsOneOfTheLocksRenewedTogether(t *testing.T) {
 	t.Parallel()
 	nodes := coretest.Redis(t, 3)
-	m := managerOn(t, nodes.URLs(), withTTL(3*time.Second))
+	m := managerOn(t, nodes.URLs(), withTTL(10*time.Second))
 	replaced, kept := hold(t, m, "replaced", WithAutoRenew(), WithMaxHold(time.Hour)), hold(t, m, "kept", WithAutoRenew(), WithMaxHold(time.Hour))
 	requireHolders(t, replaced, nodes.All()...)
 	requireHolders(t, kept, nodes.All()...)
