@@ -44,7 +44,8 @@ func (m *Manager) Do(ctx context.Context, key string, fn func(context.Context) e
 }
 
 func (m *Manager) acquire(ctx context.Context, key string, once bool, opts []Option, more ...Option) (*Lock, error) {
-	w := &waiter{ctx: ctx, start: time.Now()}
+	w := m.newWaiter(ctx)
+	defer m.retire(w)
 	m.settings(&w.set, opts, more)
 	w.once, w.end = once || w.set.wait == 0, w.start.Add(w.set.wait)
 	w.chain, _ = FromContext(ctx)

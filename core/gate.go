@@ -38,6 +38,22 @@ type waiter struct {
 	queued     bool
 }
 
+func (m *Manager) newWaiter(ctx context.Context) *waiter {
+	w, again := m.waiters.Get().(*waiter)
+	if !again {
+		w = new(waiter)
+	}
+	w.ctx, w.start = ctx, time.Now()
+	return w
+}
+
+// retire keeps the waiter for another caller, when this one's call is over: it
+// neither stands nor queues.
+func (m *Manager) retire(w *waiter) {
+	*w = waiter{}
+	m.waiters.Put(w)
+}
+
 // turn is what a waiter gets when it leaves the queue.
 type turn struct {
 	lock   *Lock // handed over

@@ -29,6 +29,7 @@ type Manager struct {
 	timers    timers
 	rounds    sync.Pool // of *round
 	farewells sync.Pool // of *farewell
+	waiters   sync.Pool // of *waiter
 	proposed  atomic.Uint64
 	counters  counters
 	waiting   atomic.Int64
