@@ -99,6 +99,7 @@ func TestNothingIsAskedAgainAfterItsRelease(t *testing.T) {
 	nodes := coretest.Redis(t, 3)
 	proxies := coretest.ProxiesTo(t, nodes.URLs())
 	m := managerOn(t, proxyURLs(proxies), withTTL(time.Hour))
+	requireVoting(t, m, 3) // who is not met yet is not asked
 	lock := m.namesOf("k").lock
 	applied := func(n *coretest.Node) {
 		require.Eventually(t, func() bool { return n.Client().Exists(context.Background(), lock).Val() == 1 }, patience, time.Millisecond)
