@@ -29,7 +29,7 @@ func (c *Cache[V]) serialFetch(ctx context.Context, call Call[V], t *turn) outco
 		if seen, err = c.look(ctx, call.Key); err != nil {
 			return failed[V](&Error{"lookup", call.Key, err})
 		}
-		if out := c.answer(call.Key, seen.e); out.end != 0 && !call.Force {
+		if out := c.answerInTurn(call.Key, seen.e); out.end != 0 && !call.Force {
 			return asShared(out, t.waited)
 		}
 		seen = c.forFetch(ctx, call.Key, seen)
@@ -60,13 +60,23 @@ func (c *Cache[V]) meanwhile(ctx context.Context, call Call[V]) outcome[V] {
 	if err != nil {
 		return failed[V](&Error{"lookup", call.Key, err})
 	}
-	if out := c.answer(call.Key, seen.e); out.end != 0 {
+	if out := c.answerInTurn(call.Key, seen.e); out.end != 0 {
 		return out
 	}
 	if seen.e.standsIn(now()) {
 		return c.serveStale(seen.e, nil)
 	}
 	return outcome[V]{}
+}
+
+// answerInTurn is answer for calls that run one at a time: that the last value could
+// not be shared is no leave to fetch beside others.
+func (c *Cache[V]) answerInTurn(key string, e *entry[V]) outcome[V] {
+	out := c.answer(key, e)
+	if out.end == alone {
+		return outcome[V]{}
+	}
+	return out
 }
 
 func (c *Cache[V]) afterSerialContest(ctx context.Context, call Call[V], err error) outcome[V] {

@@ -11,6 +11,9 @@ import (
 // around runs next without the store, on the client's own writer. What a
 // successful unsafe request has changed is purged before the client hears of it.
 func (g *Guard) around(w http.ResponseWriter, r *http.Request, reason rfc9111.Reason, next handler) error {
+	if isGet := methodClass(r.Method) == http.MethodGet; isGet && g.wishes(r).OnlyIfCached {
+		return &Refusal{Status: http.StatusGatewayTimeout, Err: errOnlyIfCached}
+	}
 	fwd := rfc9111.FwdBypass
 	if reason == rfc9111.ReasonMethod {
 		fwd, next = rfc9111.FwdMethod, g.invalidating(next)
@@ -18,19 +21,18 @@ func (g *Guard) around(w http.ResponseWriter, r *http.Request, reason rfc9111.Re
 	return g.forward(w, r, fwd, reason, next)
 }
 
-// forward runs next and says why.
+// forward runs next and says why, behind what caches nearer to the origin have said
+// (RFC 9211 §2).
 func (g *Guard) forward(w http.ResponseWriter, r *http.Request, fwd rfc9111.Fwd, reason rfc9111.Reason, next handler) error {
-	g.addStatus(w.Header(), rfc9111.CacheStatus{Fwd: fwd, Detail: string(reason)})
-	return next(w, r)
+	return watched(w, r, next, func(_ int, h http.Header) {
+		g.addStatus(h, rfc9111.CacheStatus{Fwd: fwd, Detail: string(reason)})
+	})
 }
 
 // invalidating is next for a method that may change what is stored.
 func (g *Guard) invalidating(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		watch, writer := newWatcher(w, r, func(status int, h http.Header) { g.invalidate(r, status, h) })
-		err := next(writer, r)
-		watch.WriteHeader(http.StatusOK) // unless it was written
-		return err
+		return watched(w, r, next, func(status int, h http.Header) { g.invalidate(r, status, h) })
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
+	"github.com/market-intel-brain/dlm/core"
 	"github.com/market-intel-brain/dlm/core/cache"
 	"github.com/market-intel-brain/dlm/core/guard/internal/rfc9111"
 )
@@ -88,14 +90,25 @@ func (x *exchange) answer() error {
 			return x.alone()
 		}
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return x.fail(err)
+	case x.overdue(&res) && unavailable(res.Err):
+		return x.fail(res.Err)
+	case x.overdue(&res):
+		return x.alone()
 	}
 	if x.own != nil && x.own == res.Value {
 		return x.deliverFetched(&res)
 	}
 	x.deliver(x.w, x.r, &res, x.fwd)
 	return nil
+}
+
+// overdue reports what the store has given in place of an error though it is only
+// kept to be validated. Why it was given is for the caller to look into.
+func (x *exchange) overdue(res *cache.Result[*response]) bool {
+	return !x.ran && res.State == cache.Stale && res.Err != nil && !errors.Is(res.Err, core.ErrNotAcquired) && !x.standsIn(*res)
 }
 
 // deliverFetched answers with what next answered. A response that may be stored
@@ -185,11 +198,21 @@ func (x *exchange) obey() (done bool, res cache.Result[*response], err error) {
 	case rfc9111.GatewayTimeout:
 		return true, res, errOnlyIfCached
 	case rfc9111.Forward:
-		if x.wishes.NoCache = true; f != nil && f.State(now) == rfc9111.Fresh {
-			x.fwd = rfc9111.FwdRequest
-		}
+		x.insist(f, now)
 	}
 	return false, res, nil
+}
+
+// insist has the handler asked in spite of what is stored. Where nothing of that can
+// be used anyhow, whatever another request gets is as new as what this one would.
+func (x *exchange) insist(f *rfc9111.Freshness, now time.Time) {
+	if f == nil || f.State(now) == rfc9111.Expired {
+		return
+	}
+	x.wishes.NoCache = true
+	if f.State(now) == rfc9111.Fresh {
+		x.fwd = rfc9111.FwdRequest
+	}
 }
 
 // fetch runs the handler for this request.

@@ -137,7 +137,8 @@ func (g *Guard) once(w http.ResponseWriter, r *http.Request, name string, print 
 		handlerErr error
 	)
 	res, err := g.replays.Do(context.WithoutCancel(r.Context()), cache.Call[*response]{
-		Key: name, Lock: name, Serial: true, Inline: true, Wait: -1, Contention: cache.FreshOnly,
+		Key: name, Lock: name, Serial: true, Inline: true, Wait: -1,
+		Contention: cache.FreshFirst, // who has the lock may be but repeating what is kept
 		Fetch: func(ctx context.Context) (*response, error) {
 			rec, writer := newRecorder(w, r, g.MaxBody)
 			handlerErr = next(writer, r.WithContext(ctx))

@@ -78,19 +78,18 @@ func (rec *recorded) requested() (at time.Time) {
 }
 
 // takePersonal returns, once, the fields of a response that may be shared which
-// are for its own client alone.
+// are for its own client alone: those its directives withhold, and those of the
+// connection.
 func (r *response) takePersonal() (personal http.Header) {
 	if r.header == nil {
 		return nil
 	}
-	for _, fields := range [...][]string{r.meta.PrivateFields, r.meta.NoCacheFields} {
-		for _, name := range fields {
-			if values := r.full[name]; len(values) > 0 {
-				if personal == nil {
-					personal = http.Header{}
-				}
-				personal[name] = values
+	for name, values := range r.full {
+		if _, stored := r.header[name]; !stored && name != "Transfer-Encoding" { // the content is whole by now
+			if personal == nil {
+				personal = http.Header{}
 			}
+			personal[name] = values
 		}
 	}
 	r.full = nil
@@ -144,13 +143,25 @@ func (g *Guard) refusal(rec *recorded, header http.Header, meta *rfc9111.Stored)
 	return g.policy.Refusal(&rfc9111.Exchange{Method: rec.request.Method, Request: rec.request.Header, Response: header}, meta)
 }
 
-// hitForMiss remembers that a target cannot be cached. A server error says
-// nothing about the next response.
+// hitForMiss remembers that a target cannot be cached. A server error says nothing
+// about the next response, and nor does one that blames the request or its client:
+// otherwise anybody could have what is stored replaced by a mark, by asking badly or
+// too often.
 func (g *Guard) hitForMiss(status int) time.Duration {
-	if status >= 500 {
+	if status >= 500 || blamesRequest(status) {
 		return 0
 	}
 	return g.HitForMiss
+}
+
+// blamesRequest reports the errors that another client's request for the same target
+// need not meet.
+func blamesRequest(status int) bool {
+	switch status {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone:
+		return false
+	}
+	return status >= 400 && status < 500
 }
 
 // lifetimes are those of the response, less the age it came with. A Guard

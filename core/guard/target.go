@@ -41,15 +41,16 @@ func (g *Guard) appendTarget(dst []byte, r *http.Request) []byte {
 	path := r.URL.EscapedPath()
 	dst = appendField(dst, path)
 	dst = appendField(dst, g.query(r.URL.RawQuery))
-	if !isTarget(r.RequestURI, path, r.URL.RawQuery) {
-		// A middleware took a prefix off, or rewrote the path for reasons of its own.
-		dst = appendField(dst, r.RequestURI)
-	}
 	for _, name := range g.IdentityHeaders {
 		dst = binary.AppendUvarint(dst, uint64(len(r.Header[name])))
 		for _, value := range r.Header[name] {
 			dst = appendField(dst, value)
 		}
+	}
+	if !isTarget(r.RequestURI, path, r.URL.RawQuery) {
+		// A middleware took a prefix off, or rewrote the path for reasons of its own.
+		// Last, and never empty: it can be told from its absence, and from a variant.
+		dst = appendField(dst, r.RequestURI)
 	}
 	return dst
 }

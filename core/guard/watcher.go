@@ -16,6 +16,16 @@ type watcher struct {
 	tell func(status int, h http.Header)
 }
 
+// watched runs next and tells of what it answers.
+func watched(w http.ResponseWriter, r *http.Request, next handler, tell func(int, http.Header)) error {
+	watch, writer := newWatcher(w, r, tell)
+	err := next(writer, r)
+	if err == nil { // otherwise whoever gets the error may answer yet
+		watch.tellOnce(http.StatusOK)
+	}
+	return err
+}
+
 // newWatcher returns the writer for the handler; as with the recorder it can be
 // hijacked only where the connection can.
 func newWatcher(w http.ResponseWriter, r *http.Request, tell func(int, http.Header)) (*watcher, http.ResponseWriter) {
@@ -34,10 +44,16 @@ func (w *watcher) WriteHeader(status int) {
 		if !w.deaf {
 			innermost(w.ResponseWriter).WriteHeader(status)
 		}
-	case !w.told:
+	default:
+		w.tellOnce(status)
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w *watcher) tellOnce(status int) {
+	if !w.told {
 		w.told = true
 		w.tell(status, w.Header())
-		w.ResponseWriter.WriteHeader(status)
 	}
 }
 

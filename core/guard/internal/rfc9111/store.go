@@ -154,12 +154,22 @@ func (p *Policy) refuseStatus(x *Exchange, s *Stored) Reason {
 	switch {
 	case s.Status == http.StatusPartialContent || len(x.Response["Content-Range"]) > 0:
 		return ReasonPartial
-	case s.Status < 200 || s.Status > 599 || s.Status == http.StatusNotModified:
+	case s.Status < 200 || s.Status > 599 || s.Status == http.StatusNotModified, neverStored(s.Status):
 		return ReasonStatus
 	case s.Has(MustUnderstand) && !understood(s.Status):
 		return ReasonMustUnderstand
 	}
 	return OK
+}
+
+// neverStored lists the status codes of RFC 6585, none of which a cache may store.
+func neverStored(status int) bool {
+	switch status {
+	case http.StatusPreconditionRequired, http.StatusTooManyRequests,
+		http.StatusRequestHeaderFieldsTooLarge, http.StatusNetworkAuthenticationRequired:
+		return true
+	}
+	return false
 }
 
 // understood reports the status codes whose caching this package implements:
