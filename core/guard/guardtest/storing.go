@@ -242,8 +242,9 @@ func statuses(e *env) {
 		{200, true, true}, {203, true, true}, {204, true, true}, {300, true, true}, {301, true, true}, {308, true, true},
 		{404, true, true}, {405, true, true}, {410, true, true}, {414, true, true}, {501, true, true},
 		{201, false, true}, {202, false, true}, {302, false, true}, {303, false, true}, {307, false, true},
-		{400, false, true}, {401, false, true}, {403, false, true}, {429, false, true}, {500, false, true}, {503, false, true},
+		{400, false, true}, {401, false, true}, {403, false, true}, {500, false, true}, {503, false, true},
 		{206, false, false},
+		{428, false, false}, {429, false, false}, {431, false, false}, {511, false, false}, // RFC 6585
 	} {
 		for _, try := range []struct {
 			query  string
