@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/market-intel-brain/dlm/core/internal/tentative"
 )
 
 // Option changes one call's settings from the Manager's. Nil changes nothing.
@@ -21,7 +23,10 @@ type settings struct {
 	maxOutage  time.Duration // unlimited: as long as wait
 	autoRenew  bool
 	metadata   string
+	tentative  bool // whoever finds the lock taken can do without
 }
+
+func init() { tentative.Option = Option(func(s *settings) { s.tentative = true }) }
 
 // WithTTL sets the lease: how long the lock outlives a holder that vanishes.
 // At least 1 ms. A node that restarts is left out for the longest TTL ever used, so

@@ -209,7 +209,7 @@ func broken(err error) bool {
 // refused reports that the store has answered, if with an error.
 func refused(err error) bool {
 	var answer redis.Error
-	return errors.Is(err, ErrFenced) || errors.As(err, &answer)
+	return errors.Is(err, ErrFenced) || errors.Is(err, errNoRoom) || errors.As(err, &answer)
 }
 
 func (b *boundStore) answered(ctx context.Context, server string, err error) error {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/market-intel-brain/dlm/core"
+	"github.com/market-intel-brain/dlm/core/internal/tentative"
 )
 
 // turn is the right to fetch.
@@ -54,7 +55,8 @@ func (c *Cache[V]) try(ctx context.Context, t *turn) (err error) {
 	if c.cfg.Locks == nil {
 		return c.takeLocal(ctx, t, 0)
 	}
-	t.lock, err = c.cfg.Locks.TryAcquire(ctx, t.name, c.cfg.lockOptions()...)
+	opts := append(c.cfg.lockOptions(), tentative.Option.(core.Option)) // whoever tries can wait, or do without
+	t.lock, err = c.cfg.Locks.TryAcquire(ctx, t.name, opts...)
 	return err
 }
 

@@ -67,6 +67,8 @@ func (e *entry[V]) dueEarly(at int64, beta float64) bool {
 	return at >= e.early && float64(at)+float64(e.delta)*beta*rand.ExpFloat64() >= float64(e.fresh)
 }
 
+func (e *entry[V]) fencing() uint64 { return e.fence }
+
 func (e *entry[V]) isFresh(at int64) bool { return e != nil && at < e.fresh }
 
 // standsIn reports whether the entry is a value that may be served under

@@ -33,6 +33,7 @@ func (c *Cache[V]) fill(ctx context.Context, key string, next fill[V], seen sigh
 		item := Item{
 			TTL: next.span.lifetime().Truncate(time.Millisecond), Tags: c.storeTags(next.tags),
 			Mark: seen.remote, Fence: turn.fence(), Lock: turn.name,
+			vital: c.cfg.OnStoreFailure == FailClosed, // who cannot do without gets nothing instead
 		}
 		item.Value = envelope{next.span, c.cfg.Codec.Name(), payload}.encode(c.cfg.CompressAbove)
 		leased, cancel := turn.leased(context.WithoutCancel(ctx))
@@ -40,6 +41,9 @@ func (c *Cache[V]) fill(ctx context.Context, key string, next fill[V], seen sigh
 		if err := c.far.set(leased, c.storeKey(key), item); err != nil {
 			turn.told = !refused(err) // a store that does not answer announces nothing
 			c.countFillError(err)
+			if errors.Is(err, errNoRoom) {
+				c.keep(key, next, seen.near, len(payload), turn.fence()) // purges are announced all the same
+			}
 			return false
 		}
 	}

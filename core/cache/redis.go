@@ -22,6 +22,12 @@ import (
 // a program that calls Get and Set itself, a generation that is not there yet
 // looks like one that was lost.
 //
+// Values leave room for what else is on a server, locks above all. One that evicts
+// nothing (maxmemory-policy noeviction) and is three quarters full, of its maxmemory or
+// without one of all that its host has, gets no more of them: Set fails, and a
+// [Tiered] keeps them in memory alone. That asks the server for INFO four times a
+// second at most, where the ACL allows it, and limits nothing where it does not.
+//
 // Replication is asynchronous. A purge that a master confirmed and that the replica
 // promoted in its place had not received is lost: what it removed is served again,
 // for the rest of its time at most, unless it is purged again.
@@ -51,6 +57,7 @@ type Redis struct {
 	debts   debts // of the shards of a Ring
 	clocks  clocks
 	epochs  epochs // of a Cluster
+	rooms   rooms
 }
 
 // RedisOption changes what NewRedis does by default.
@@ -128,6 +135,9 @@ func (r *Redis) Set(ctx context.Context, key string, it Item) error {
 	own, heir, err := r.placesOf(key)
 	if err != nil {
 		return err
+	}
+	if !it.vital && !r.spares(ctx, key, len(key)+len(it.Value)+cellOverhead, own, heir) {
+		return errNoRoom
 	}
 	notice := change{origin: r.origin, filled: true, keys: []string{key}, lock: it.Lock}.encode()
 	if r.ring != nil {

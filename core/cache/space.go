@@ -24,7 +24,7 @@ type space struct {
 	// each bucket of tags. Purging a tag so costs nothing per value, and a tag
 	// that shares a bucket is purged along with it.
 	tagClock atomic.Uint64
-	tagged   [1024]atomic.Uint64
+	tagged   [tagBuckets]atomic.Uint64
 }
 
 // stripe orders purges and admissions of the keys that share it.
@@ -143,7 +143,7 @@ func (s *space) admit(key string, m mark, tags []string, payload any, size int) 
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	// A tag purge that comes after this look is seen by load instead.
-	if st.gen != m.gen || s.purged(c.tags, m.tags) {
+	if st.gen != m.gen || s.purged(c.tags, m.tags) || s.outdone(key, payload) {
 		return false
 	}
 	if uint64(c.weight) <= s.mem.limit {
@@ -154,6 +154,24 @@ func (s *space) admit(key string, m mark, tags []string, payload any, size int) 
 		s.mem.cells.Invalidate(cellKey{key, s.id})
 	}
 	return true
+}
+
+// fenced is a payload that knows the fencing token it was made under; 0: none.
+type fenced interface{ fencing() uint64 }
+
+// outdone reports whether a later fill than the payload's is here: whoever looked into
+// the tier behind before that fill must not put what it saw in its place.
+func (s *space) outdone(key string, payload any) bool {
+	ours, ok := payload.(fenced)
+	if !ok {
+		return false
+	}
+	held, ok := s.mem.cells.GetEntryQuietly(cellKey{key, s.id})
+	if !ok || s.purged(held.Value.tags, held.Value.mark.tags) {
+		return false
+	}
+	theirs, ok := held.Value.payload.(fenced)
+	return ok && theirs.fencing() > ours.fencing()
 }
 
 // drop purges a key.

@@ -41,4 +41,6 @@ type Item struct {
 	// Lock is the name of that lock: a Store that announces its fills to other
 	// processes names it, so that those who queue for it look again.
 	Lock string
+
+	vital bool // it is worth the room that a server keeps for locks
 }

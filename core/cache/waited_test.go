@@ -3,6 +3,8 @@ package cache_test
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,11 +30,11 @@ func (p private) CachePolicy() cache.Policy {
 	return cache.Policy{NoStore: true, HitForMiss: p.HitForMiss}
 }
 
-// refusals are told of every lock that was not granted.
-type refusals chan<- struct{}
+// contention is told of every lock that somebody else was found to hold.
+type contention chan<- struct{}
 
-func (c refusals) Observe(_ context.Context, e core.Event) {
-	if e.Kind == core.EventRefused {
+func (c contention) Observe(_ context.Context, e core.Event) {
+	if e.Kind == core.EventWaiting {
 		c <- struct{}{}
 	}
 }
@@ -47,9 +49,9 @@ func TestCallsThatWaitForAnotherProcessSaySo(t *testing.T) {
 		"hit for miss": {V: 1, HitForMiss: time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
-			refused := make(chan struct{}, 64)
+			found := make(chan struct{}, 64)
 			winner := fleet[private](t, nodes, 1, cache.Config{Namespace: name, Fresh: time.Hour, Wait: patience})[0]
-			watched, err := core.New(core.Config{Clients: nodes.Clients(), Logger: quiet, Observer: refusals(refused)})
+			watched, err := core.New(core.Config{Clients: nodes.Clients(), Logger: quiet, Observer: contention(found)})
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, watched.Close()) })
 			waiter := open[private](t, cache.Config{Namespace: name, Fresh: time.Hour, Wait: patience, Locks: watched,
@@ -75,7 +77,7 @@ func TestCallsThatWaitForAnotherProcessSaySo(t *testing.T) {
 				assert.NoError(t, err)
 				second <- r
 			}()
-			<-refused
+			<-found
 			close(leave)
 			require.False(t, (<-first).Waited)
 			got := <-second
@@ -183,4 +185,42 @@ type tagged struct{ V int }
 
 func (tagged) CachePolicy() cache.Policy {
 	return cache.Policy{Fresh: time.Minute, Stale: time.Hour, Tags: []string{"t"}}
+}
+
+// refusals counts what a Manager's Observer is told of them.
+type refusals struct{ n atomic.Int64 }
+
+func (r *refusals) Observe(_ context.Context, e core.Event) {
+	if e.Kind == core.EventRefused {
+		r.n.Add(1)
+	}
+}
+
+// A call that finds the lock taken and waits for what its holder makes has been refused
+// nothing.
+func TestWaitingIsNoRefusal(t *testing.T) {
+	for name, change := range map[string]func(*cache.Call[int]){
+		"for a value": func(*cache.Call[int]) {}, "for a turn": func(c *cache.Call[int]) { c.Serial = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				told := &refusals{}
+				locks, err := core.New(core.Config{Clients: coretest.Piped(t, 1).Clients(), Observer: told, Logger: quiet})
+				require.NoError(t, err)
+				defer func() { assert.NoError(t, locks.Close()) }()
+				var calls sync.WaitGroup
+				for range 2 { // processes
+					c := open[int](t, cache.Config{Locks: locks, Fresh: time.Hour, Wait: time.Minute})
+					call := cache.Call[int]{Key: "k", Fetch: func(context.Context) (int, error) { time.Sleep(time.Second); return 1, nil }}
+					change(&call)
+					calls.Go(func() { _, err := c.Do(t.Context(), call); assert.NoError(t, err) })
+					synctest.Wait()
+				}
+				calls.Wait()
+				assert.Zero(t, locks.Stats().Refused)
+				assert.Zero(t, told.n.Load())
+				assert.EqualValues(t, 2, locks.Stats().Acquired)
+			})
+		})
+	}
 }
