@@ -70,10 +70,10 @@ func TestALateLookDoesNotUndoAFill(t *testing.T) {
 
 // That many tags are purged, as by every unsafe request, costs few others their values.
 func TestPurgesOfManyTagsLeaveOthersAlone(t *testing.T) {
-	c := open[labelled](t, cache.Config{Fresh: time.Hour})
+	c := open[grouped](t, cache.Config{Fresh: time.Hour})
 	const values = 500
-	fetch := func(i int) func(context.Context) (labelled, error) {
-		return func(context.Context) (labelled, error) { return labelled(fmt.Sprint(i)), nil }
+	fetch := func(i int) func(context.Context) (grouped, error) {
+		return func(context.Context) (grouped, error) { return grouped(fmt.Sprint(i)), nil }
 	}
 	for i := range values {
 		_, err := c.Get(t.Context(), fmt.Sprint(i), fetch(i))
@@ -91,9 +91,9 @@ func TestPurgesOfManyTagsLeaveOthersAlone(t *testing.T) {
 	require.Greater(t, left, values*8/10)
 }
 
-// labelled is a value with a tag of its own.
-type labelled string
+// grouped is a value with a tag of its own.
+type grouped string
 
-func (v labelled) CachePolicy() cache.Policy {
+func (v grouped) CachePolicy() cache.Policy {
 	return cache.Policy{Fresh: time.Hour, Tags: []string{string(v)}}
 }

@@ -167,10 +167,14 @@ func (s *space) outdone(key string, payload any) bool {
 		return false
 	}
 	held, ok := s.mem.cells.GetEntryQuietly(cellKey{key, s.id})
-	if !ok || s.purged(held.Value.tags, held.Value.mark.tags) {
+	if !ok {
 		return false
 	}
-	theirs, ok := held.Value.payload.(fenced)
+	content := held.Value.content.Load()
+	if content == nil || s.purged(held.Value.tags, held.Value.mark.tags) {
+		return false
+	}
+	theirs, ok := content.payload.(fenced)
 	return ok && theirs.fencing() > ours.fencing()
 }
 
