@@ -19,6 +19,10 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return &scratch{name: make([]byte, 0, 512)} }}
 
+// maxScratch is how long the text of a request may be to leave anything in a scratch,
+// which is not given back while there are hits. Longer ones are an attacker's.
+const maxScratch = 4 << 10
+
 // slabSize is how many values are allocated at once. What was given to a client
 // is never taken back, because nobody knows who still holds it: a slab goes when
 // the last of the responses that share it is gone.
@@ -64,6 +68,9 @@ func (g *Guard) hitKey(w http.ResponseWriter, r *http.Request, key string) bool 
 // find returns what is stored for r: by its name, unless that was asked for just
 // now.
 func (g *Guard) find(s *scratch, r *http.Request, key string) (cache.Result[*response], bool) {
+	if len(key)+len(r.Host)+len(r.RequestURI) > maxScratch {
+		return g.cache.Hit(string(g.appendValueName(nil, key, r)))
+	}
 	if len(g.IdentityHeaders) > 0 {
 		return g.cache.Hit(g.valueName(s, r, key))
 	}
