@@ -28,7 +28,8 @@ type rooms struct {
 
 // room is what a server can spare, as this process has last heard.
 type room struct {
-	askAt   int64 // when it is to be asked next
+	asked   bool  // ever
+	askAt   int64 // when it is to be asked next, once it was
 	limited bool
 	left    int64 // bytes that this process may add until then
 }
@@ -40,41 +41,53 @@ const (
 	// again: there are others.
 	roomShare = 4
 	maxRooms  = 1024 // as many servers as a Cluster can have
+	// roomUnasked is what a process may take before it asks at all.
+	roomUnasked = 256 << 10
 )
 
 // take reports whether a server has room for an entry of n bytes, and takes it.
 func (s *rooms) take(ctx context.Context, server string, client redis.UniversalClient, n int) bool {
-	if s.due(server) {
+	if s.due(server, int64(n)) {
 		s.learn(server, askRoom(ctx, client))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	one := s.spared[server]
-	if one == nil || !one.limited {
+	one := s.roomAt(server)
+	if !one.limited {
 		return true
 	}
 	one.left -= int64(n)
 	return one.left >= 0
 }
 
-// due is true for one caller at a time; the others go by what was heard last.
-func (s *rooms) due(server string) bool {
+// due is true for one caller at a time; the others go by what was heard last, the
+// first time by nothing.
+func (s *rooms) due(server string, n int64) bool {
 	at := now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	one := s.roomAt(server)
+	switch {
+	case !one.asked && one.left >= n, one.askAt > at:
+		return false
+	case !one.asked:
+		one.asked, one.limited = true, false
+	}
+	one.askAt = at + int64(roomPause)
+	return true
+}
+
+// roomAt is called with mu held.
+func (s *rooms) roomAt(server string) *room {
 	one := s.spared[server]
 	if one == nil {
 		if s.spared == nil || len(s.spared) >= maxRooms {
 			s.spared = map[string]*room{}
 		}
-		one = &room{}
+		one = &room{limited: true, left: roomUnasked}
 		s.spared[server] = one
 	}
-	if one.askAt > at {
-		return false
-	}
-	one.askAt = at + int64(roomPause)
-	return true
+	return one
 }
 
 func (s *rooms) learn(server string, heard room) {
@@ -87,10 +100,10 @@ func askRoom(ctx context.Context, client redis.UniversalClient) room {
 	info, err := client.Info(ctx, "memory").Result()
 	var refused redis.Error
 	if errors.As(err, &refused) {
-		return room{askAt: now() + int64(roomDenied)}
+		return room{asked: true, askAt: now() + int64(roomDenied)}
 	}
 	r := roomOf(info)
-	r.askAt = now() + int64(roomPause)
+	r.asked, r.askAt = true, now()+int64(roomPause)
 	return r
 }
 

@@ -72,7 +72,8 @@
 // no part in it unless an option whose name begins with Dangerously says so. With
 // Authorization that is stricter than RFC 9111 §3.5: public, s-maxage and
 // must-revalidate are too often set by a framework for all responses alike to be
-// taken for leave to hand one client's answer to another.
+// taken for leave to hand one client's answer to another. A client certificate is in no
+// field of the request: a handler that goes by it has to say private.
 //
 // A stale response is refreshed by a request of the Guard's own: a copy of the
 // one that found it stale, sent through the http.Server's handler once more, so

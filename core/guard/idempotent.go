@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"maps"
 	"net/http"
 	"time"
 
@@ -162,13 +163,23 @@ func (g *Guard) once(w http.ResponseWriter, r *http.Request, name string, print 
 	case own != nil && own.live:
 		return handlerErr
 	}
-	replayed := fieldsOf(res.Value.header)
-	replayed.copyTo(w.Header())
+	header := res.Value.header
 	if own == nil {
-		w.Header().Set("Idempotency-Replayed", "true")
+		header = repeated(header)
 	}
+	fields := fieldsOf(header)
+	fields.copyTo(w.Header())
 	g.send(w, r, res.Value)
 	return handlerErr
+}
+
+// repeated are the fields of a repetition: what caches have done with the first request
+// they have not done with this one.
+func repeated(header http.Header) http.Header {
+	header = maps.Clone(header)
+	delete(header, "Cache-Status")
+	header["Idempotency-Replayed"] = []string{"true"}
+	return header
 }
 
 // keepable is the recorded response, to be kept if it is whole, the handler's, and

@@ -45,7 +45,7 @@ func TestRepetitionsDoNotExcludeEachOther(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, locks.Close()) })
 	var runs atomic.Int64
-	h := nethttplock.Wrap(newGuard(t, guard.Config{Locks: locks, Store: store, Idempotent: &guard.Idempotent{}}), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	h := nethttplock.Wrap(newGuard(t, guard.Config{Locks: locks, Fresh: time.Hour, Store: store, Idempotent: &guard.Idempotent{}}), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		runs.Add(1)
 		w.WriteHeader(http.StatusCreated)
 	}))
@@ -68,6 +68,7 @@ func TestRepetitionsDoNotExcludeEachOther(t *testing.T) {
 	again := ask("one")
 	require.Equal(t, http.StatusCreated, again.Code)
 	require.Equal(t, "true", again.Header().Get("Idempotency-Replayed"))
+	require.NotContains(t, again.Header(), "Cache-Status", "of a request that went to the handler")
 	require.Equal(t, http.StatusUnprocessableEntity, ask("two").Code)
 	close(store.goOn)
 	slow.Wait()
