@@ -56,7 +56,11 @@ func TestLateFillIsRefused(t *testing.T) {
 						r, err := c.Lookup(t.Context(), "k", value("before"))
 						return err == nil && r.Stored
 					}, patience, time.Millisecond)
-					require.Eventually(t, func() bool { _, ok := c.Peek(t.Context(), "k"); return !ok }, patience, time.Millisecond)
+					require.Eventually(t, func() bool {
+						unanswered := c.Stats().StoreErrors
+						_, ok := c.Peek(t.Context(), "k")
+						return !ok && c.Stats().StoreErrors == unanswered // the store says that it is over
+					}, patience, time.Millisecond)
 				}
 				var frozen time.Time
 				r, err := c.Lookup(t.Context(), "k", func(context.Context) (string, error) {
