@@ -2,6 +2,8 @@ package core_test
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -208,7 +210,10 @@ func TestDeployCacheStoreWithLeastPrivilege(t *testing.T) {
 }
 
 // quote is a value with a tag.
-type quote struct{ Price int }
+type quote struct {
+	Price int
+	Note  string
+}
 
 func (quote) CachePolicy() cache.Policy {
 	return cache.Policy{Fresh: heldFor, Tags: []string{"quotes"}}
@@ -220,7 +225,7 @@ func useStore(t *testing.T, client redis.UniversalClient) {
 	const key = "quote_ACME"
 	runs := 0
 	get := func(c *cache.Cache[quote]) int {
-		q, err := c.Get(t.Context(), key, func(context.Context) (quote, error) { runs++; return quote{runs}, nil })
+		q, err := c.Get(t.Context(), key, func(context.Context) (quote, error) { runs++; return quote{Price: runs}, nil })
 		require.NoError(t, err)
 		require.Zero(t, c.Stats().StoreErrors)
 		return q.Price
@@ -236,6 +241,13 @@ func useStore(t *testing.T, client redis.UniversalClient) {
 	require.Equal(t, 2, get(cacheOn(t, client)), "another tag")
 	require.NoError(t, second.InvalidateTag(t.Context(), "quotes"))
 	require.Eventually(t, func() bool { return get(first) == 3 }, deployed, time.Millisecond, "told of the tag's purge")
+
+	noise := make([]byte, 512<<10)
+	_, err := rand.Read(noise)
+	require.NoError(t, err)
+	long, err := first.Lookup(t.Context(), "long", func(context.Context) (quote, error) { return quote{Note: hex.EncodeToString(noise)}, nil })
+	require.NoError(t, err)
+	require.True(t, long.Stored, "there is room for that much")
 }
 
 func cacheOn(t *testing.T, client redis.UniversalClient) *cache.Cache[quote] {
