@@ -10,11 +10,12 @@ func (c *Cache[V]) Hit(key string) (Result[V], bool) {
 }
 
 // Spot is where [Cache.HitAt] has found a value, for [Cache.HitAgain]. The zero
-// Spot is nowhere. It belongs to one Cache and one goroutine at a time, and keeps
-// no value in memory that the Store has let go of.
+// Spot is nowhere, and so is one of another Cache. It is for one goroutine at a
+// time, and keeps no value in memory that the Store has let go of.
 type Spot struct {
-	cell *cell
-	left int // hits before the table is asked again
+	space *space
+	cell  *cell
+	left  int // hits before the table is asked again
 }
 
 // spotHits is how often a Spot is used before the table learns, by being asked,
@@ -23,11 +24,12 @@ const spotHits = 64
 
 // HitAt is [Cache.Hit] that leaves in spot where the value was.
 func (c *Cache[V]) HitAt(spot *Spot, key string) (Result[V], bool) {
+	*spot = Spot{}
 	if c.near == nil {
 		return Result[V]{}, false
 	}
 	cell, content := c.near.find(key)
-	spot.cell, spot.left = cell, spotHits
+	*spot = Spot{c.near, cell, spotHits}
 	return c.hitIn(cell, content)
 }
 
@@ -36,7 +38,7 @@ func (c *Cache[V]) HitAt(spot *Spot, key string) (Result[V], bool) {
 // or is no longer fresh, is not found. False may also mean that it is time for
 // HitAt.
 func (c *Cache[V]) HitAgain(spot *Spot) (Result[V], bool) {
-	if spot.cell == nil || spot.left == 0 {
+	if spot.cell == nil || spot.left == 0 || spot.space != c.near {
 		return Result[V]{}, false
 	}
 	spot.left--

@@ -102,6 +102,30 @@ func TestSpotKeepsNothingAlive(t *testing.T) {
 	runtime.KeepAlive(&spot)
 }
 
+func TestSpotOfAnotherCacheIsNowhere(t *testing.T) {
+	one := open[int](t, cache.Config{Fresh: time.Hour})
+	_, err := one.Get(t.Context(), "k", value(1))
+	require.NoError(t, err)
+	for name, store := range map[string]cache.Store{
+		"another memory": cache.NewMemory(1 << 20), "no memory": struct{ cache.Store }{cache.NewMemory(1 << 20)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			other := open[int](t, cache.Config{Fresh: time.Hour, Store: store})
+			var spot cache.Spot
+			_, ok := one.HitAt(&spot, "k")
+			require.True(t, ok)
+			_, ok = other.HitAgain(&spot)
+			require.False(t, ok)
+			_, ok = other.HitAt(&spot, "k")
+			require.False(t, ok)
+			for _, c := range []*cache.Cache[int]{one, other} {
+				_, ok = c.HitAgain(&spot)
+				require.False(t, ok, "nothing was found there")
+			}
+		})
+	}
+}
+
 // meanwhile runs read over and over beside write, until that has returned.
 func meanwhile(read func() bool, write func()) {
 	stop := make(chan struct{})

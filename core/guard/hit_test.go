@@ -3,6 +3,8 @@ package guard_test
 import (
 	"bytes"
 	"cmp"
+	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -131,5 +133,30 @@ func TestHitsRememberNoTextOfTheRequest(t *testing.T) {
 			copy(buffer, "/b=2")
 			require.Equal(t, "/b=2", get())
 		})
+	}
+}
+
+// What one Guard remembers of a hit is nothing to another one that is asked the
+// same, with a memory or without.
+func TestHitsOfOneGuardAreNotAnothers(t *testing.T) {
+	locks := newLocks(t)
+	guarded := func(store cache.Store, answer string) http.Handler {
+		g := newGuard(t, guard.Config{Locks: locks, Namespace: answer, Fresh: time.Hour, Store: store})
+		return nethttplock.Wrap(g, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) }))
+	}
+	handlers := map[string]http.Handler{
+		"near":       guarded(cache.NewMemory(1<<20), "near"),
+		"elsewhere":  guarded(struct{ cache.Store }{cache.NewMemory(1 << 20)}, "elsewhere"),
+		"also near":  guarded(cache.NewMemory(1<<20), "also near"),
+		"without it": guarded(struct{ cache.Store }{cache.NewMemory(1 << 20)}, "without it"),
+	}
+	for range 200 {
+		for answer, h := range handlers { // in any order
+			for range rand.N(3) {
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/quotes/1", nil))
+				require.Equal(t, answer, w.Body.String())
+			}
+		}
 	}
 }

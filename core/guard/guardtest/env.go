@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -86,7 +87,7 @@ func (e *env) serveHandler(h http.Handler) *site {
 		defer inside.Add(-1)
 		h.ServeHTTP(w, r)
 	}))
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // panics are part of the table
+	server.Config.ErrorLog = log.New(e.serverLog(), "", 0)
 	if e.http2 {
 		server.EnableHTTP2 = true
 		server.StartTLS()
@@ -105,6 +106,32 @@ func (e *env) serveHandler(h http.Handler) *site {
 	transport.MaxIdleConnsPerHost = 100
 	e.Cleanup(transport.CloseIdleConnections)
 	return &site{env: e, url: server.URL, client: client, app: h, inside: inside}
+}
+
+// serverLog is what a server says, which is told where a test has failed: panics
+// are part of the table.
+type serverLog struct {
+	mu   sync.Mutex
+	said strings.Builder // guarded by mu
+}
+
+func (e *env) serverLog() *serverLog {
+	l := new(serverLog)
+	e.Cleanup(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if e.Failed() && l.said.Len() > 0 {
+			e.Logf("the server said:\n%s", &l.said)
+		}
+	})
+	return l
+}
+
+// Write implements io.Writer.
+func (l *serverLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.said.Write(p)
 }
 
 // route is a GET route /x/{id}, guarded by g.
