@@ -17,8 +17,10 @@ import (
 type loop struct {
 	name        string
 	op          func()
-	nanos       []float64 // of processor time per operation, by round
-	allocations float64   // per operation, in the best round
+	spent       time.Duration // of processor time in this round
+	done        int           // operations in this round
+	nanos       []float64     // of processor time per operation, by round
+	allocations float64       // per operation, in the best slice
 
 	runs     int                       // of a handler
 	answered func() (int, http.Header) // the length of its last answer's body, and the fields
@@ -56,21 +58,38 @@ func (l *loop) run(d time.Duration) {
 	elapsed := ownCPU() - cpu
 	runtime.ReadMemStats(&after)
 	allocations := float64(after.Mallocs-before.Mallocs) / float64(n)
-	if len(l.nanos) == 0 || allocations < l.allocations {
+	if l.allocations < 0 || allocations < l.allocations {
 		l.allocations = allocations
 	}
-	l.nanos = append(l.nanos, float64(elapsed)/float64(n))
+	l.spent, l.done = l.spent+elapsed, l.done+n
 }
 
+// count ends a round.
+func (l *loop) count() {
+	l.nanos = append(l.nanos, float64(l.spent)/float64(l.done))
+	l.spent, l.done = 0, 0
+}
+
+// race takes turns of a few milliseconds, because a machine seldom keeps its speed
+// for long, and many of them to a round, because the garbage collector's turns are
+// fewer.
 func race(b bench, all []*loop) error {
-	for _, l := range all { // caches filled, pools grown
-		for range 1000 {
+	const turns = 10
+	for _, l := range all {
+		l.allocations = -1
+		for range 1000 { // caches filled, pools grown
 			l.op()
 		}
 	}
-	return interleave(2*b.rounds, len(all), func(i int) error {
-		all[i].run(b.slice / 2)
-		return nil
+	return interleave(2*b.rounds, 1, func(int) error {
+		err := interleave(turns, len(all), func(i int) error {
+			all[i].run(b.slice / turns)
+			return nil
+		})
+		for _, l := range all {
+			l.count()
+		}
+		return err
 	})
 }
 
