@@ -78,7 +78,6 @@ func (m *Manager) lost(l *Lock) {
 // refuse makes the caller's error of a failed acquisition.
 func (m *Manager) refuse(ctx context.Context, key string, w *waiter, err error) error {
 	if w.set.tentative && errors.Is(err, ErrNotAcquired) {
-		m.observe(ctx, Event{Kind: EventWaiting, Key: key, Time: time.Now()}) // for what the holder makes
 		return lockError("acquire", key, err)
 	}
 	m.counters.refused.Add(1)

@@ -52,3 +52,13 @@ func (r *Redis) Hear(f func(lock string)) (stop func()) {
 		last = c.lock
 	}, func(bool) {})
 }
+
+// Contested is closed when the flight under key, if there is one, finds its lock taken.
+func (c *Cache[V]) Contested(key string) <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := c.flights[key]; f != nil {
+		return f.contested
+	}
+	return nil
+}

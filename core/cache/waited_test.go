@@ -30,15 +30,6 @@ func (p private) CachePolicy() cache.Policy {
 	return cache.Policy{NoStore: true, HitForMiss: p.HitForMiss}
 }
 
-// contention is told of every lock that somebody else was found to hold.
-type contention chan<- struct{}
-
-func (c contention) Observe(_ context.Context, e core.Event) {
-	if e.Kind == core.EventWaiting {
-		c <- struct{}{}
-	}
-}
-
 // A call in one process waits for the lock of another one, and says so, whatever
 // it gets in the end.
 func TestCallsThatWaitForAnotherProcessSaySo(t *testing.T) {
@@ -49,13 +40,8 @@ func TestCallsThatWaitForAnotherProcessSaySo(t *testing.T) {
 		"hit for miss": {V: 1, HitForMiss: time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
-			found := make(chan struct{}, 64)
 			winner := fleet[private](t, nodes, 1, cache.Config{Namespace: name, Fresh: time.Hour, Wait: patience})[0]
-			watched, err := core.New(core.Config{Clients: nodes.Clients(), Logger: quiet, Observer: contention(found)})
-			require.NoError(t, err)
-			t.Cleanup(func() { require.NoError(t, watched.Close()) })
-			waiter := open[private](t, cache.Config{Namespace: name, Fresh: time.Hour, Wait: patience, Locks: watched,
-				Store: cache.NewTiered(cache.NewMemory(1<<20), cache.NewRedis(dial(t, nodes.Node(0).Options())))})
+			waiter := fleet[private](t, nodes, 1, cache.Config{Namespace: name, Fresh: time.Hour, Wait: patience})[0]
 			inside, leave, first := make(chan struct{}), make(chan struct{}), make(chan cache.Result[private], 1)
 			go func() {
 				r, err := winner.Do(context.Background(), cache.Call[private]{Key: "k", Inline: true, Fetch: func(ctx context.Context) (private, error) {
@@ -77,6 +63,8 @@ func TestCallsThatWaitForAnotherProcessSaySo(t *testing.T) {
 				assert.NoError(t, err)
 				second <- r
 			}()
+			var found <-chan struct{}
+			require.Eventually(t, func() bool { found = waiter.Contested("k"); return found != nil }, patience, time.Millisecond)
 			<-found
 			close(leave)
 			require.False(t, (<-first).Waited)

@@ -4,5 +4,5 @@
 package tentative
 
 // Option is a core.Option, which package core sets: an acquisition with it that finds
-// the lock taken is not counted as refused, and observed as waiting.
+// the lock taken is neither counted nor observed.
 var Option any
