@@ -299,7 +299,7 @@ func (m *Manager) Close() error {
 	return err
 }
 
-func (m *Manager) isClosing() bool {
+func (m *Manager) isClosed() bool {
 	select {
 	case <-m.closing:
 		return true

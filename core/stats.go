@@ -35,12 +35,6 @@ func (m *Manager) Stats() Stats {
 	return s
 }
 
-func (m *Manager) isClosed() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.closed
-}
-
 var errEmptyKey = fmt.Errorf("%w: empty key", ErrInvalid)
 
 func isNotLocked(err error) bool { return errors.Is(err, ErrNotLocked) }

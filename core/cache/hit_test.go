@@ -140,9 +140,9 @@ func meanwhile(read func() bool, write func()) {
 			}
 		}
 	})
+	defer reader.Wait()
+	defer close(stop)
 	write()
-	close(stop)
-	reader.Wait()
 }
 
 // Who begins to read after a purge has ended sees nothing that was made before it.

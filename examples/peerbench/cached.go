@@ -81,16 +81,19 @@ func race(b bench, all []*loop) error {
 			l.op()
 		}
 	}
-	return interleave(2*b.rounds, 1, func(int) error {
+	for range 2 * b.rounds {
 		err := interleave(turns, len(all), func(i int) error {
 			all[i].run(b.slice / turns)
 			return nil
 		})
+		if err != nil {
+			return err
+		}
 		for _, l := range all {
 			l.count()
 		}
-		return err
-	})
+	}
+	return nil
 }
 
 func loopNamed(all []*loop, name string) *loop {
