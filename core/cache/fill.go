@@ -41,9 +41,7 @@ func (c *Cache[V]) fill(ctx context.Context, key string, next fill[V], seen sigh
 		if err := c.far.set(leased, c.storeKey(key), item); err != nil {
 			turn.told = !refused(err) // a store that does not answer announces nothing
 			c.countFillError(err)
-			if errors.Is(err, errNoRoom) {
-				c.keep(key, next, seen.near, len(payload), turn.fence()) // purges are announced all the same
-			}
+			c.keepUnconfirmed(err, key, next, seen.near, len(payload), turn)
 			return false
 		}
 	}
@@ -66,11 +64,26 @@ func (c *Cache[V]) keep(key string, next fill[V], at mark, size int, fence uint6
 	}
 	e := newEntry(next.span, next.value, err, time.Duration(now()-next.made), c.cfg.EarlyBeta)
 	e.fence = fence
-	if c.near.admit(key, at, c.storeTags(next.tags), e, sizeOf(next.value, size)) {
+	if c.near.fill(key, at, c.storeTags(next.tags), e, sizeOf(next.value, size)) {
 		return true
 	}
+	c.near.outdate(key, e)
 	c.counts.fenced.Add(1)
 	return false
+}
+
+// keepUnconfirmed puts a fill into memory that the far store has no room for, or may
+// have taken without being heard: purges are announced all the same, and fills of this
+// process are not. A store that refuses it for another reason has what it had before.
+func (c *Cache[V]) keepUnconfirmed(err error, key string, next fill[V], at mark, size int, turn *turn) {
+	if refused(err) && !errors.Is(err, errNoRoom) {
+		return
+	}
+	if c.mayStore(turn) {
+		c.keep(key, next, at, size, turn.fence())
+	} else if c.near != nil {
+		c.near.outdate(key, &entry[V]{fence: turn.fence()})
+	}
 }
 
 // mayStore: the lock is held at this moment, or the Cache has no locks.

@@ -121,7 +121,7 @@ func (m *Memory) Set(_ context.Context, key string, it Item) error {
 		}
 	}
 	kept := &memoryItem{value: bytes.Clone(it.Value), expires: now() + int64(it.TTL), fence: it.Fence, tags: slices.Clone(it.Tags)}
-	if !m.own.admit(key, at, it.Tags, kept, len(it.Value)) {
+	if !m.own.fill(key, at, it.Tags, kept, len(it.Value)) {
 		return ErrFenced
 	}
 	return nil

@@ -15,9 +15,9 @@ type clocks struct {
 	last map[string]reading // guarded by mu; by server
 }
 
-// reading is a server's time in microseconds, told between two moments of this
-// process' own clock.
-type reading struct{ server, asked, answered int64 }
+// reading is a server's time in microseconds, told at a moment of this process' own
+// clock, or before.
+type reading struct{ server, answered int64 }
 
 func (c *clocks) learn(server string, r reading) {
 	c.mu.Lock()
@@ -28,8 +28,9 @@ func (c *clocks) learn(server string, r reading) {
 	c.last[server] = r
 }
 
-// window is the server's time at the earliest now, and at the latest when left has
-// passed: at once when nothing is known of it.
+// window is the server's time now, and when left has passed, at the earliest: a
+// server that was slow to answer is given no more time for it. Both are over when
+// nothing is known of it.
 func (c *clocks) window(server string, left time.Duration) (from, until int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -37,8 +38,8 @@ func (c *clocks) window(server string, left time.Duration) (from, until int64) {
 	if !ok {
 		return 0, 0
 	}
-	at := now()
-	return r.server + (at-r.answered)/1000, r.server + (at-r.asked+int64(left))/1000
+	from = r.server + (now()-r.answered)/1000
+	return from, from + left.Microseconds()
 }
 
 // windowOf is the window of what is wanted until ctx ends, as set.lua takes it.

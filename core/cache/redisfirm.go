@@ -92,7 +92,7 @@ type begun struct {
 }
 
 func (p *place) begin(ctx context.Context, entry string, keys ...string) (b begun, err error) {
-	server, asked := p.serverOf(ctx, keys[0]), now()
+	server := p.serverOf(ctx, keys[0])
 	got, err := beginScript.Run(ctx, p.client, keys, entry).Slice()
 	if err != nil {
 		return b, err
@@ -106,7 +106,7 @@ func (p *place) begin(ctx context.Context, entry string, keys ...string) (b begu
 	if at == 0 || b.gen == "" {
 		return b, errBadAnswer
 	}
-	p.r.clocks.learn(server, reading{server: at, asked: asked, answered: now()})
+	p.r.clocks.learn(server, reading{server: at, answered: now()})
 	if b.left = time.Duration(left); left > 0 {
 		b.left *= time.Millisecond
 	}

@@ -86,3 +86,53 @@ func TestLateFillIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestLateFillAfterASlowLookIsRefused: a server that was slow to say what its clock
+// shows is given no more time for a fill than one that was quick.
+func TestLateFillAfterASlowLookIsRefused(t *testing.T) {
+	t.Parallel()
+	const timeout = time.Second
+	locks, store := coretest.Redis(t, 1), coretest.Redis(t, 1).Node(0)
+	c := open[string](t, cache.Config{
+		Fresh: time.Hour, StoreTimeout: timeout, Locks: manager(t, locks.Clients()), Store: cache.NewRedis(dial(t, store.Options())),
+	}.WithPatience(time.Millisecond))
+	require.Eventually(t, func() bool { // the server knows the script now
+		r, err := c.Do(t.Context(), cache.Call[string]{Key: "other", Fetch: value("v"), Force: true})
+		return err == nil && r.Stored
+	}, patience, time.Millisecond)
+	before, err := manager(t, locks.Clients()).Acquire(t.Context(), "lock")
+	require.NoError(t, err)
+	result := make(chan cache.Result[string], 1)
+	go func() {
+		r, err := c.Do(t.Context(), cache.Call[string]{Key: "k", Lock: "lock", Fetch: func(context.Context) (string, error) {
+			assert.NoError(t, store.Freeze())
+			return "late", nil
+		}})
+		assert.NoError(t, err)
+		result <- r
+	}()
+	require.Eventually(t, func() bool { // it has looked, and will look again once it has the lock
+		contested := c.Contested("k")
+		return contested != nil && isClosed(contested)
+	}, patience, time.Millisecond)
+	require.NoError(t, store.Freeze())
+	require.NoError(t, before.Release(t.Context()))
+	time.Sleep(timeout * 6 / 10) // the look takes as long
+	require.NoError(t, store.Thaw())
+	assert.False(t, (<-result).Stored)
+	require.NoError(t, store.Thaw())
+	reader := open[string](t, cache.Config{Fresh: time.Minute, Store: cache.NewRedis(dial(t, store.Options()))})
+	for range 20 {
+		_, ok := reader.Peek(t.Context(), "k")
+		assert.False(t, ok, "given up before it was stored")
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

@@ -235,7 +235,6 @@ const (
 func (p *place) runSet(ctx context.Context, keys []string, args []any) (end int64, err error) {
 	server := p.serverOf(ctx, keys[0])
 	from, until := p.windowOf(ctx, server)
-	asked := now()
 	got, err := setScript.Run(ctx, p.client, keys, append(args, from, until)...).Int64Slice()
 	switch {
 	case err != nil:
@@ -243,7 +242,7 @@ func (p *place) runSet(ctx context.Context, keys []string, args []any) (end int6
 	case len(got) != 2:
 		return 0, errBadAnswer
 	}
-	p.r.clocks.learn(server, reading{server: got[1], asked: asked, answered: now()})
+	p.r.clocks.learn(server, reading{server: got[1], answered: now()})
 	return got[0], nil
 }
 

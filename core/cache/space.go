@@ -29,8 +29,9 @@ type space struct {
 
 // stripe orders purges and admissions of the keys that share it.
 type stripe struct {
-	mu  sync.Mutex
-	gen uint64 // guarded by mu; counts purges
+	mu    sync.Mutex
+	gen   uint64 // guarded by mu; counts purges
+	fills uint64 // guarded by mu; counts fills of this process
 }
 
 // cell is a payload and what it takes to know that it still counts.
@@ -47,7 +48,7 @@ type cell struct {
 type content struct{ payload any }
 
 // mark is the purge state a reader or a fetch started from.
-type mark struct{ gen, tags, era uint64 }
+type mark struct{ gen, fills, tags, era uint64 }
 
 // microcache is how long something is served from memory without the notices
 // that would tell of its purge.
@@ -68,7 +69,7 @@ func (s *space) mark(key string) mark {
 	m := mark{tags: s.tagClock.Load(), era: s.era.Load()}
 	st := s.stripeOf(key)
 	st.mu.Lock()
-	m.gen = st.gen
+	m.gen, m.fills = st.gen, st.fills
 	st.mu.Unlock()
 	return m
 }
@@ -132,28 +133,70 @@ func (s *space) purged(buckets []uint16, since uint64) bool {
 	return false
 }
 
-// admit keeps a payload unless its key or a tag was purged since the mark.
+// admit keeps what was found in the tier behind, unless its key or a tag was purged
+// since the mark, or this process has filled the key: memory may have lost that fill
+// by now, and nothing announces it here.
 func (s *space) admit(key string, m mark, tags []string, payload any, size int) bool {
+	c := s.newCell(key, m, tags, payload, size)
+	st := s.stripeOf(key)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.fills != m.fills || s.outlived(st, c) || s.outdone(key, payload) {
+		return false
+	}
+	s.put(key, c)
+	return true
+}
+
+// fill keeps what was made, unless its key or a tag was purged since the mark.
+func (s *space) fill(key string, m mark, tags []string, payload any, size int) bool {
+	c := s.newCell(key, m, tags, payload, size)
+	st := s.stripeOf(key)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.fills++
+	if s.outlived(st, c) || s.outdone(key, payload) {
+		return false
+	}
+	s.put(key, c)
+	return true
+}
+
+// outdate lets go of what a payload that could not be kept was to replace.
+func (s *space) outdate(key string, payload any) {
+	st := s.stripeOf(key)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.fills++
+	if !s.outdone(key, payload) {
+		s.mem.cells.Invalidate(cellKey{key, s.id})
+	}
+}
+
+func (s *space) newCell(key string, m mark, tags []string, payload any, size int) *cell {
 	c := &cell{weight: weightOf(key, size), mark: m, loaded: now()}
 	c.content.Store(&content{payload})
 	for _, tag := range tags {
 		c.tags = append(c.tags, s.tagBucket(tag))
 	}
-	st := s.stripeOf(key)
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	// A tag purge that comes after this look is seen by load instead.
-	if st.gen != m.gen || s.purged(c.tags, m.tags) || s.outdone(key, payload) {
-		return false
-	}
-	if uint64(c.weight) <= s.mem.limit {
-		if old, added := s.mem.cells.Set(cellKey{key, s.id}, c); !added {
-			old.content.Store(nil)
-		}
-	} else {
+	return c
+}
+
+// outlived reports whether a cell's key or a tag was purged since its mark. A tag
+// purge that comes after this look is seen by load instead. The caller holds st.mu.
+func (s *space) outlived(st *stripe, c *cell) bool {
+	return st.gen != c.mark.gen || s.purged(c.tags, c.mark.tags)
+}
+
+// put is called with the mutex of the key's stripe held.
+func (s *space) put(key string, c *cell) {
+	if uint64(c.weight) > s.mem.limit {
 		s.mem.cells.Invalidate(cellKey{key, s.id})
+		return
 	}
-	return true
+	if old, added := s.mem.cells.Set(cellKey{key, s.id}, c); !added {
+		old.content.Store(nil)
+	}
 }
 
 // fenced is a payload that knows the fencing token it was made under; 0: none.
