@@ -3,7 +3,6 @@ package keyfuncs
 import (
 	"bytes"
 	"errors"
-	"io"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -52,7 +51,7 @@ func formLookup(body []byte, contentType, field string) (string, bool, error) {
 		value, present := queryGet(string(body), field)
 		return value, present, nil
 	case mediaType == "multipart/form-data":
-		return multipartLookup(multipart.NewReader(bytes.NewReader(body), params["boundary"]), field)
+		return multipartLookup(body, params["boundary"], field)
 	default:
 		return "", false, nil
 	}
@@ -60,22 +59,23 @@ func formLookup(body []byte, contentType, field string) (string, bool, error) {
 
 var errMultipart = errors.New("the body is not the multipart form it claims to be")
 
-func multipartLookup(form *multipart.Reader, field string) (string, bool, error) {
-	for {
-		part, err := form.NextPart()
-		if err == io.EOF {
-			return "", false, nil
-		}
-		if err != nil {
-			return "", false, errMultipart
-		}
-		if part.FormName() != field || part.FileName() != "" {
-			continue
-		}
-		value, err := io.ReadAll(part)
-		if err != nil {
-			return "", false, errMultipart
-		}
-		return string(value), true, nil
+// maxFormMemory is how much of a form's files PostFormValue keeps in memory.
+const maxFormMemory = 32 << 20
+
+// multipartLookup parses the whole form as handlers do: one that has a part they
+// refuse gives them nothing.
+func multipartLookup(body []byte, boundary, field string) (string, bool, error) {
+	if boundary == "" {
+		return "", false, errMultipart
 	}
+	form, err := multipart.NewReader(bytes.NewReader(body), boundary).ReadForm(maxFormMemory)
+	if err != nil {
+		return "", false, errMultipart
+	}
+	defer form.RemoveAll()
+	values := form.Value[field]
+	if len(values) == 0 {
+		return "", false, nil
+	}
+	return values[0], true, nil
 }

@@ -10,7 +10,8 @@ import (
 // Query is the first value of the query parameter name: what
 // r.URL.Query().Get(name) gives the handler, so a repeated parameter cannot
 // move a request to another key than the one its handler acts on. Pairs
-// with a semicolon or a broken escape are skipped, as [url.ParseQuery] does.
+// with a semicolon or a broken escape are skipped, as [url.ParseQuery] does, and
+// all of more pairs than it takes (10000, unless GODEBUG says otherwise).
 // For all values of a parameter use [QuerySorted].
 func Query(name string) Func {
 	return must(querySource(name, sourceConfig{})).single()
@@ -28,8 +29,16 @@ func querySource(name string, _ sourceConfig) (source, error) {
 	return s, nil
 }
 
-// queryGet is url.ParseQuery(query).Get(name) without building the map.
+// fewPairs is how many pairs a query may have that is looked through without
+// building a map: fewer than any limit of net/url.
+const fewPairs = 100
+
+// queryGet is url.ParseQuery(query).Get(name).
 func queryGet(query, name string) (value string, present bool) {
+	if strings.Count(query, "&") >= fewPairs {
+		values, _ := url.ParseQuery(query)
+		return values.Get(name), values.Has(name)
+	}
 	for query != "" {
 		var pair string
 		pair, query, _ = strings.Cut(query, "&")

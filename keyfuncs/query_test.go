@@ -1,8 +1,10 @@
 package keyfuncs
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,6 +27,17 @@ func TestQuery(t *testing.T) {
 		requireStatus[*MissingError](t, 400, Query("page"), get(target))
 	}
 	require.Panics(t, func() { Query("") })
+}
+
+// Beyond so many pairs net/url reads none, and so do handlers.
+func TestQueryOfManyPairs(t *testing.T) {
+	for _, pairs := range []int{99, 100, 101, 9999, 10000, 10001} {
+		r := get("/?page=2" + strings.Repeat("&x", pairs-1))
+		want := r.URL.Query().Get("page")
+		got, err := MustTemplate("<query:page|default=1>")(r)
+		require.NoError(t, err)
+		require.Equal(t, cmp.Or(want, "1"), got, "of %d pairs", pairs)
+	}
 }
 
 func FuzzQuery(f *testing.F) {
