@@ -88,26 +88,45 @@ func request(c *gin.Context) *guard.Routed {
 		ctx = context.WithValue(ctx, contextKey{}, c)
 	}
 	r := guard.NewRouted(ctx, c.Request, c.FullPath())
+	escaped := isEscaped(c)
 	for _, p := range c.Params {
-		r.SetPathValue(p.Key, param(c, p))
+		r.SetPathValue(p.Key, param(c, p, escaped))
 	}
 	return r
 }
 
 // param is a value as every other router gives it: without the slash gin leaves
-// before a catch-all, and decoded where an engine with UseRawPath but without
-// UnescapePathValues left it as it came.
-func param(c *gin.Context, p gin.Param) string {
+// before a catch-all, and decoded.
+func param(c *gin.Context, p gin.Param, escaped bool) string {
 	value := p.Value
 	if isCatchAll(c.FullPath(), p.Key) {
 		value = strings.TrimPrefix(value, "/")
 	}
-	if u := c.Request.URL; !strings.Contains(u.Path, value) && strings.Contains(u.EscapedPath(), value) {
+	if escaped {
 		if decoded, err := url.PathUnescape(value); err == nil {
 			return decoded
 		}
 	}
 	return value
+}
+
+// isEscaped reports an engine that matches the escaped path and, without
+// UnescapePathValues, leaves the values as they came. Only the values tell: all
+// together, as a client can have the decoded path hold any one of them.
+func isEscaped(c *gin.Context) bool {
+	u := c.Request.URL
+	return !hasInOrder(u.Path, c.Params) && hasInOrder(u.EscapedPath(), c.Params)
+}
+
+func hasInOrder(path string, params gin.Params) bool {
+	for _, p := range params {
+		i := strings.Index(path, p.Value)
+		if i < 0 {
+			return false
+		}
+		path = path[i+len(p.Value):]
+	}
+	return true
 }
 
 // isCatchAll reports whether the route ends in /*name.

@@ -3,6 +3,7 @@ package ginlock_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,10 +19,15 @@ import (
 )
 
 func caching(t testing.TB) *guard.Guard {
+	return guarding(t, guard.Config{Fresh: time.Hour, Key: byOrder, Store: cache.NewMemory(1 << 20)})
+}
+
+func guarding(t testing.TB, cfg guard.Config) *guard.Guard {
 	locks, err := core.New(core.Config{Nodes: coretest.Embedded(t, 1).URLs()})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, locks.Close()) })
-	g, err := guard.New(guard.Config{Locks: locks, Fresh: time.Hour, Key: byOrder, Store: cache.NewMemory(1 << 20)})
+	cfg.Locks = locks
+	g, err := guard.New(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, g.Close()) })
 	return g
@@ -66,6 +72,38 @@ func TestRenderedResponses(t *testing.T) {
 			}
 			assert.Equal(t, 1, runs)
 			assert.Equal(t, 1, after, "a hit aborts the chain")
+		})
+	}
+}
+
+// An engine that leaves values escaped cannot be made to by what another
+// parameter decodes to.
+func TestEscapedValuesAreDecoded(t *testing.T) {
+	for name, configure := range map[string]func(*gin.Engine){
+		"by Path":                         func(*gin.Engine) {},
+		"by RawPath":                      func(e *gin.Engine) { e.UseRawPath = true },
+		"by RawPath, left escaped":        func(e *gin.Engine) { e.UseRawPath, e.UnescapePathValues = true, false },
+		"by EscapedPath":                  func(e *gin.Engine) { e.UseEscapedPath = true },
+		"by EscapedPath, left escaped":    func(e *gin.Engine) { e.UseEscapedPath, e.UnescapePathValues = true, false },
+		"by RawPath, less slashes":        func(e *gin.Engine) { e.UseRawPath, e.RemoveExtraSlash = true, true },
+		"by RawPath, less slashes and so": func(e *gin.Engine) { e.UseRawPath, e.UnescapePathValues, e.RemoveExtraSlash = true, false, true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			router := gin.New()
+			configure(router)
+			var keys []string
+			g := guarding(t, guard.Config{Key: func(r *http.Request) (string, error) {
+				keys = append(keys, r.PathValue("id")+" "+r.PathValue("note"))
+				return "order", nil
+			}})
+			h := ginlock.Wrap(g, func(*gin.Context) {})
+			router.GET("/orders/:id/notes/:note", h)
+			router.GET("/notes/:note/orders/:id", h)
+			router.GET("/all/:id/*note", h)
+			for _, path := range []string{"/orders/%34%32/notes/%2534%2532", "/notes/%2534%2532/orders/%34%32", "/all/%34%32/%2534%2532", "/orders/42/notes/%2534%2532"} {
+				require.Equal(t, http.StatusOK, get(router, path).Code, path)
+			}
+			require.Equal(t, slices.Repeat([]string{"42 %34%32"}, 4), keys)
 		})
 	}
 }
