@@ -94,7 +94,7 @@ func (g *Guard) Close() (err error) {
 // through, with the lock released.
 func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request) error) error {
 	if g.Idempotent != nil {
-		behind := func(w http.ResponseWriter, r *http.Request) error { return g.serve(w, r, next) }
+		behind := handingBack(r, func(w http.ResponseWriter, r *http.Request) error { return g.serve(w, r, next) })
 		if done, err := g.idempotent(w, r, behind); done {
 			return err
 		}
@@ -118,7 +118,7 @@ func (g *Guard) serve(w http.ResponseWriter, r *http.Request, next handler) erro
 
 // miss answers what [Guard.hit] did not.
 func (g *Guard) miss(w http.ResponseWriter, r *http.Request, key string, next handler) error {
-	n := names{key: key, lock: g.lockName(r, key)}
+	n, next := names{key: key, lock: g.lockName(r, key)}, handingBack(r, next)
 	if g.cache == nil {
 		return g.serialize(w, r, n.lock, next)
 	}

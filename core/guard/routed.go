@@ -16,6 +16,7 @@ import (
 // into another one. What the handler gets is the handler's.
 type Routed struct {
 	request *http.Request // &loan, or a copy of its own
+	server  *http.Request // what it is a copy of
 
 	loan http.Request
 	// blank has no more than a map for path values, which loan uses as well.
@@ -42,7 +43,7 @@ func NewRouted(ctx context.Context, r *http.Request, pattern string) *Routed {
 		o.blank.SetPathValue("", "") // makes the map
 	}
 	o.loan = *o.blank.WithContext(ctx) // the copy that WithContext makes stays on the stack
-	o.request = &o.loan
+	o.request, o.server = &o.loan, r
 	copyFields(o.request, r)
 	o.request.Pattern = pattern
 	return o
@@ -52,7 +53,7 @@ func NewRouted(ctx context.Context, r *http.Request, pattern string) *Routed {
 // values live in a slice and a map that a shallow copy shares, and SetPathValue
 // would write into them.
 func newRoutedTwice(ctx context.Context, r *http.Request, pattern string) *Routed {
-	o := &Routed{request: r.Clone(ctx)}
+	o := &Routed{request: r.Clone(ctx), server: r}
 	o.request.Pattern = pattern
 	return o
 }
@@ -75,7 +76,7 @@ func (o *Routed) release() {
 		o.blank.SetPathValue(name, "")
 	}
 	o.loan = http.Request{}
-	o.names, o.request, o.key, o.err, o.asked = o.names[:0], nil, "", nil, false
+	o.names, o.request, o.server, o.key, o.err, o.asked = o.names[:0], nil, nil, "", nil, false
 	routeds.Put(o)
 }
 
@@ -95,6 +96,7 @@ func (g *Guard) Hit(w http.ResponseWriter, r *Routed) bool {
 
 // ServeRouted is [Guard.Serve] for a request that [Guard.Hit] has not answered.
 func (g *Guard) ServeRouted(w http.ResponseWriter, r *Routed, next func(http.ResponseWriter, *http.Request) error) error {
+	next = handingBack(r.server, next)
 	switch {
 	case !r.asked:
 		return g.Serve(w, r.request, next)
