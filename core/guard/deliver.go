@@ -27,7 +27,8 @@ func (g *Guard) sendShared(w http.ResponseWriter, r *http.Request, resp *respons
 		sendNotModified(w)
 		return
 	}
-	if lines := r.Header["Range"]; len(lines) > 0 && r.Method == http.MethodGet && resp.meta.RangeApplies(r.Header) {
+	if lines := r.Header["Range"]; len(lines) > 0 && r.Method == http.MethodGet && resp.meta.RangeApplies(r.Header) &&
+		!rfc9111.RecodedOutside(w.Header(), r.Header, resp.header) {
 		sendRanges(w, lines, resp)
 		return
 	}

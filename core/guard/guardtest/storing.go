@@ -3,6 +3,7 @@ package guardtest
 import (
 	"compress/gzip"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -291,14 +292,17 @@ func identityHeaders(e *env) {
 }
 
 // gzipped compresses for clients that read it, as middleware does.
-func gzipped(h http.Handler) http.Handler {
+// gzipped compresses what h answers. It says so before h runs, or as late as it can.
+func gzipped(h http.Handler, late bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Accept-Encoding")
 		if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 			h.ServeHTTP(w, r)
 			return
 		}
-		w.Header().Set("Content-Encoding", "gzip")
+		if !late {
+			w.Header().Set("Content-Encoding", "gzip")
+		}
 		z := gzip.NewWriter(w)
 		defer func() { _ = z.Close() }()
 		h.ServeHTTP(gzipWriter{w, z}, r)
@@ -313,26 +317,35 @@ type gzipWriter struct {
 func (w gzipWriter) Write(p []byte) (int, error) { return w.z.Write(p) }
 func (w gzipWriter) WriteHeader(status int) {
 	w.Header().Del("Content-Length")
+	w.Header().Set("Content-Encoding", "gzip")
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func compressedOutside(e *env) {
-	handler, runs := counted(write("hello"))
-	app := e.adapter.App([]Route{{Method: "GET", Pattern: "/x/{id}", Chain: e.chain, Guard: e.guard(guard.Config{Fresh: time.Hour}), Handler: handler}})
-	s := e.serveHandler(gzipped(app))
-	for range 2 {
-		a := s.ok(s.get("/x/1", "Accept-Encoding", "gzip"))
-		require.Equal(s, []string{"gzip"}, a.Header["Content-Encoding"])
-		z, err := gzip.NewReader(strings.NewReader(a.body))
-		require.NoError(s, err)
-		plain, err := io.ReadAll(z)
-		require.NoError(s, err)
-		require.Equal(s, "hello", string(plain))
-		a = s.ok(s.get("/x/1", "Accept-Encoding", "identity"))
-		require.Empty(s, a.Header["Content-Encoding"])
-		require.Equal(s, "hello", a.body)
+	for _, late := range []bool{false, true} {
+		handler, runs := counted(write("hello"))
+		g := e.guard(guard.Config{Fresh: time.Hour, Namespace: fmt.Sprint(late)})
+		app := e.adapter.App([]Route{{Method: "GET", Pattern: "/x/{id}", Chain: e.chain, Guard: g, Handler: handler}})
+		s := e.serveHandler(gzipped(app, late))
+		for range 2 {
+			// A part is one of what the client is sent, and that is made outside.
+			for _, header := range [][]string{{"Accept-Encoding", "gzip"}, {"Accept-Encoding", "gzip", "Range", "bytes=1-3"}} {
+				a := s.ok(s.get("/x/1", header...))
+				require.Equal(s, []string{"gzip"}, a.Header["Content-Encoding"])
+				z, err := gzip.NewReader(strings.NewReader(a.body))
+				require.NoError(s, err)
+				plain, err := io.ReadAll(z)
+				require.NoError(s, err)
+				require.Equal(s, "hello", string(plain))
+			}
+			a := s.ok(s.get("/x/1", "Accept-Encoding", "identity"))
+			require.Empty(s, a.Header["Content-Encoding"])
+			require.Equal(s, "hello", a.body)
+			a = s.status(http.StatusPartialContent, s.get("/x/1", "Accept-Encoding", "identity", "Range", "bytes=1-3"))
+			require.Equal(s, "ell", a.body)
+		}
+		s.runs(1, runs)
 	}
-	s.runs(1, runs)
 }
 
 func clientNoStore(e *env) {
