@@ -18,22 +18,21 @@ func patternLacks(pattern, name string) bool {
 // path are allowed.
 func patternParams(pattern string) []string {
 	var names []string
-	i := max(strings.IndexByte(pattern, '/'), 0)
 	// A ServeMux host may not hold wildcards, so all parameters follow the
 	// first slash.
+	i := max(strings.IndexByte(pattern, '/'), 0)
+	braced := strings.Contains(pattern, "{")
 	for i < len(pattern) {
 		var name string
-		switch pattern[i] {
-		case '\\': // gin and echo write a literal colon as \:
+		switch c := pattern[i]; {
+		case c == '\\': // gin and echo write a literal colon as \:
 			i += 2
-			continue
-		case '{':
+		case c == '{':
 			name, i = bracedParam(pattern, i)
-		case ':', '*':
+		case c == '*', c == ':' && !braced: // beside braces a colon is text, as in /orders/{id}:pay
 			name, i = colonParam(pattern, i)
 		default:
 			i++
-			continue
 		}
 		if name != "" {
 			names = append(names, name)
@@ -67,8 +66,7 @@ func bracedParam(pattern string, i int) (string, int) {
 // the index behind it. An unnamed wildcard is called "*", as in chi and echo.
 func colonParam(pattern string, i int) (string, int) {
 	end := i + 1
-	// In chi's /{a}:{b} the colon is text between two parameters.
-	for end < len(pattern) && pattern[end] != '/' && pattern[end] != '{' {
+	for end < len(pattern) && pattern[end] != '/' {
 		end++
 	}
 	name := pattern[i+1 : end]

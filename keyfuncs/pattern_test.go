@@ -24,6 +24,7 @@ func TestPatternParams(t *testing.T) {
 		{"/v1/things\\:batch/:id", []string{"id"}},
 		{"/{year:[0-9]{4}}/{slug:[a-z:*]+}/*", []string{"year", "slug", "*"}},
 		{"/{lat}:{lng}", []string{"lat", "lng"}},
+		{"/orders/{id}:pay", []string{"id"}},
 		{"/{unclosed", []string{"unclosed"}},
 		{"/{", nil},
 		{"/:", nil},

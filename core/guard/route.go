@@ -10,13 +10,15 @@ func appendRoute(dst []byte, pattern string) []byte {
 	if start < 0 {
 		return dst
 	}
+	// Who writes a method, a host or braces means a colon as it stands: /orders/{id}:pay.
+	colons := start == 0 && !strings.Contains(pattern, "{")
 	for i := start; i < len(pattern); {
 		switch c := pattern[i]; {
 		case c == '{':
 			end := bracesEnd(pattern, i)
 			dst = append(dst, bracedParam(pattern[i:end])...)
 			i = end
-		case c == '*', c == ':' && pattern[i-1] != '\\':
+		case c == '*', c == ':' && colons && pattern[i-1] != '\\':
 			end := i + 1
 			for end < len(pattern) && pattern[end] != '/' {
 				end++

@@ -15,6 +15,10 @@ func TestRoutersAgreeOnARoute(t *testing.T) {
 		{"/a/{}/b/{}", "/a/:x/b/:y", "/a/{x}/b/{y}"},
 		{"/a/{$}", "GET /a/{$}"},
 		{"", "", "GET", "example.com"},
+		{"/orders/{}:pay", "/orders/{id}:pay"},
+		{"/orders/{}:cancel", "/orders/{id}:cancel"},
+		{"/orders:batch", "POST /orders:batch", "example.com/orders:batch"},
+		{"/{}:{}", "/{lat}:{lng}"},
 	} {
 		for _, pattern := range group[1:] {
 			require.Equal(t, group[0], string(appendRoute(nil, pattern)), pattern)
