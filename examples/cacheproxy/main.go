@@ -8,18 +8,19 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"log"
+	"net"
 	"net/http"
-	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/market-intel-brain/dlm/core"
 	"github.com/market-intel-brain/dlm/core/coretest"
 	"github.com/market-intel-brain/dlm/core/guard"
+	"github.com/market-intel-brain/dlm/examples/internal/web"
 )
 
 func main() {
@@ -31,14 +32,19 @@ func main() {
 		stale  = flag.Duration("stale", 10*time.Second, "how long after that they may stand in")
 	)
 	flag.Parse()
-	if err := run(*origin, *listen, *nodes, *fresh, *stale); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	listener, err := net.Listen("tcp", *listen)
+	if err == nil {
+		log.Printf("caching %s on http://%s", *origin, listener.Addr())
+		err = run(ctx, listener, *origin, *nodes, *fresh, *stale)
+	}
+	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(origin, listen, nodes string, fresh, stale time.Duration) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
+func run(ctx context.Context, listener net.Listener, origin, nodes string, fresh, stale time.Duration) error {
 	urls, closeNodes, err := redisNodes(nodes)
 	if err != nil {
 		return err
@@ -55,14 +61,7 @@ func run(origin, listen, nodes string, fresh, stale time.Duration) error {
 	}
 	defer func() { _ = closeGuard() }()
 
-	server := newServer(handler, 10*time.Second)
-	server.Addr = listen
-	defer context.AfterFunc(ctx, func() { _ = server.Shutdown(context.Background()) })()
-	log.Printf("caching %s on http://%s", origin, listen)
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return web.Run(ctx, listener, newServer(handler, 10*time.Second))
 }
 
 // newServer gives a client so long for the fields of a request.

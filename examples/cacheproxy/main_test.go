@@ -1,14 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -87,4 +90,47 @@ func TestProxyServesStaleWhenTheOriginFails(t *testing.T) {
 func TestProxyRefusesAnOriginThatIsNone(t *testing.T) {
 	_, _, err := newProxy("example.com", guard.Config{})
 	require.ErrorContains(t, err, "-origin")
+}
+
+func TestProxyServesWhoHasComeBeforeItEnds(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(asked)
+		<-answer
+		fmt.Fprint(w, "late")
+	}))
+	defer origin.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	result, body := make(chan error, 1), make(chan string, 1)
+	go func() { result <- run(ctx, listener, origin.URL, "", time.Second, time.Second) }()
+	go func() {
+		resp, err := http.Post("http://"+listener.Addr().String(), "text/plain", nil) // for a GET the Guard would wait
+		if !assert.NoError(t, err) {
+			return
+		}
+		defer func() { _ = resp.Body.Close() }()
+		text, err := io.ReadAll(resp.Body)
+		assert.NoError(t, err)
+		body <- string(text)
+	}()
+	<-asked
+	end()
+	require.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	}, patience, time.Millisecond, "nobody else is let in")
+	select {
+	case <-result:
+		require.Fail(t, "ended with a request under way")
+	case <-time.After(50 * time.Millisecond): // that nothing happens takes a while
+	}
+	close(answer)
+	require.Equal(t, "late", <-body)
+	require.NoError(t, <-result)
 }

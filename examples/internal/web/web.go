@@ -14,7 +14,11 @@ const grace = 15 * time.Second
 // Serve serves until ctx ends, and then whoever is being served or waits for a
 // lock.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	return Run(ctx, listener, &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second})
+}
+
+// Run is Serve with a server of the caller's.
+func Run(ctx context.Context, listener net.Listener, server *http.Server) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
