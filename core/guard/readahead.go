@@ -32,12 +32,10 @@ func readAhead(r *http.Request, limit int64) {
 
 // readableAhead reports whether the sender may be expected to send its body
 // without hearing from the handler. A stream of unknown length on HTTP/2 may be
-// one half of a dialogue, and so may anything that asks to change protocols.
+// one half of a dialogue. Another protocol begins behind the body (RFC 9110 §7.8),
+// so that asking for one is no reason to wait for it under the lock.
 func readableAhead(r *http.Request) bool {
-	if r.Header.Get("Upgrade") != "" || r.Method == http.MethodConnect {
-		return false
-	}
-	return r.ContentLength >= 0 || r.ProtoMajor < 2
+	return r.Method != http.MethodConnect && (r.ContentLength >= 0 || r.ProtoMajor < 2)
 }
 
 type aheadBody struct {

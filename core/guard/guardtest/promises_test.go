@@ -169,7 +169,7 @@ var threats = []shown{
 		"core/guard.TestManyTargetsLeaveMemoryFlat", "core/guard.TestManyTargetsAreBoundedInNumber", "core/guard.TestFloodsLeaveMemoryFlat",
 		"examples/cacheproxy.TestManyTargets", "core/cache.TestDistinctKeysLeaveMemoryFlat", "core/cache.TestFailingKeysAreBounded"}},
 	{"a slow request body, a slow reader, a handler that hangs", []string{
-		"a slow request body holds no lock", "a slow reader loses the lock", "a slow reader of a stored response holds up nobody",
+		"a slow request body holds no lock", "a slow request body holds no lock by asking for another protocol", "a slow reader loses the lock", "a slow reader of a stored response holds up nobody",
 		"a handler that hangs loses its lock, and the next one runs", "a handler longer than its lease keeps its lock", "a hold shorter than its lease ends with the lease"}},
 	{"a handler that calls its own route", []string{
 		"a request that already holds its lock is 500, not a wait", "a handler that calls its own cached route is told of the deadlock",

@@ -30,6 +30,7 @@ var transparent = []behaviour{
 	{name: "1xx responses arrive", test: earlyHints},
 	{name: "a request body arrives whole, larger and smaller than ReadAhead", test: bodies},
 	{name: "a slow request body holds no lock", test: slowBody},
+	{name: "a slow request body holds no lock by asking for another protocol", test: slowBodyOfUpgrade, only: "h1"},
 	{name: "HEAD has headers and no content", test: head},
 }
 
@@ -212,7 +213,15 @@ func bodies(e *env) {
 	}
 }
 
-func slowBody(e *env) {
+func slowBody(e *env) { e.requireNoLockFor(http.Header{}) }
+
+func slowBodyOfUpgrade(e *env) {
+	e.requireNoLockFor(http.Header{"Connection": {"Upgrade"}, "Upgrade": {"h2c"}})
+}
+
+// requireNoLockFor sends a body with these fields in two pieces, and a whole request in
+// between.
+func (e *env) requireNoLockFor(header http.Header) {
 	s := e.serve(Route{Method: http.MethodPost, Pattern: "/x/{id}", Guard: e.guard(guard.Config{}), Handler: func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(w, r.Body)
 	}})
@@ -224,7 +233,7 @@ func slowBody(e *env) {
 			slow <- answer{err: err}
 			return
 		}
-		req.ContentLength = 4
+		req.ContentLength, req.Header = 4, header
 		resp, err := s.client.Do(req)
 		if err != nil {
 			slow <- answer{err: err}
