@@ -10,9 +10,10 @@ import (
 
 // Form is the first value of a field in the form the body holds, URL-encoded
 // or multipart: what r.PostFormValue(field) gives the handler. Like it, Form
-// reads the bodies of POST, PUT and PATCH alone, and no query parameters. The
-// body is read up to the bound of [WithMaxBody], uploaded files included, and
-// left for the handler as it was.
+// reads the bodies of POST, PUT and PATCH alone, and no query parameters; for a
+// handler that takes those as well, by r.FormValue or echo's c.FormValue, write a
+// Func that does. The body is read up to the bound of [WithMaxBody], uploaded files
+// included, and left for the handler as it was.
 func Form(field string, opts ...Option) Func {
 	return bodyFunc("Form", field, formSource, opts)
 }

@@ -35,6 +35,10 @@ func headerSource(name string, _ sourceConfig) (source, error) {
 // Cookie is the value of the first cookie called name, as r.Cookie(name)
 // gives it. A session cookie is a secret: prefer <cookie:sid|hash> or
 // [Hash], so that it does not end up in Redis and in logs.
+//
+// gin's c.Cookie decodes %XX and + besides, so that a client can spell one value
+// in several ways: for a handler that goes by it, so must the key, by
+// ginlock.KeyFunc.
 func Cookie(name string) Func {
 	return must(cookieSource(name, sourceConfig{})).single()
 }
