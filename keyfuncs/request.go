@@ -34,7 +34,7 @@ func canonicalHost(host string, tls bool) string {
 	host = lowerASCII(host)
 	name, port := host, ""
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
-		name, port = host[:i], host[i+1:]
+		name, port = host[:i], strings.TrimLeft(host[i+1:], "0")
 	}
 	name = strings.TrimSuffix(name, ".")
 	if port == "" || port == "80" && !tls || port == "443" && tls {

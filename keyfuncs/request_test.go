@@ -55,6 +55,8 @@ func TestHostIsOneForAllSpellings(t *testing.T) {
 		{"example.com:", false, "example.com"},
 		{"example.com:443", false, "example.com:443"},
 		{"example.com:443", true, "example.com"},
+		{"example.com:0443", true, "example.com"},
+		{"example.com:08080", false, "example.com:8080"},
 		{"example.com:80", true, "example.com:80"},
 		{"[2001:DB8::1]", false, "%5B2001:db8::1%5D"},
 		{"[2001:db8::1]:80", false, "%5B2001:db8::1%5D"},
