@@ -16,7 +16,9 @@ import (
 // own chain. A request that g answers by itself aborts the chain.
 func Middleware(g *guard.Guard) gin.HandlerFunc { return Wrap(g, (*gin.Context).Next) }
 
-// Wrap returns h behind g. A request that g answers by itself aborts the chain.
+// Wrap returns h behind g. A request that g answers by itself aborts the chain. A
+// refusal is answered, and stands in c.Errors as a [guard.Refusal]: a private error,
+// as it may name the key.
 func Wrap(g *guard.Guard, h gin.HandlerFunc) gin.HandlerFunc {
 	switch {
 	case g == nil:

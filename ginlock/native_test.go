@@ -107,3 +107,20 @@ func TestEscapedValuesAreDecoded(t *testing.T) {
 		})
 	}
 }
+
+func TestRefusalsStandInErrors(t *testing.T) {
+	g := guarding(t, guard.Config{Key: func(*http.Request) (string, error) { return "", nil }})
+	router := gin.New()
+	var seen []*gin.Error
+	router.Use(func(c *gin.Context) {
+		c.Next()
+		seen = c.Errors
+	})
+	router.GET("/orders/:id", ginlock.Wrap(g, func(*gin.Context) { t.Error("the handler ran") }), func(*gin.Context) { t.Error("the chain went on") })
+	require.Equal(t, http.StatusBadRequest, get(router, "/orders/42").Code)
+	require.Len(t, seen, 1)
+	require.True(t, seen[0].IsType(gin.ErrorTypePrivate))
+	refusal := (*guard.Refusal)(nil)
+	require.ErrorAs(t, seen[0], &refusal)
+	require.ErrorIs(t, refusal, guard.ErrEmptyKey)
+}
