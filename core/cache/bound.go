@@ -125,8 +125,15 @@ func (b *boundStore) getBy(ctx context.Context, key string, get func(context.Con
 	return got, nil
 }
 
-func (b *boundStore) set(ctx context.Context, key string, it Item) error {
-	return b.do(ctx, b.serverOf(key), func(ctx context.Context) error { return b.store.Set(ctx, key, it) })
+// set stores an item for what is left until it is over: it may have to be sent again.
+func (b *boundStore) set(ctx context.Context, key string, it Item, over int64) error {
+	return b.do(ctx, b.serverOf(key), func(ctx context.Context) error {
+		it := it
+		if it.TTL = time.Duration(over - now()).Round(time.Millisecond); it.TTL < time.Millisecond {
+			return ErrFenced
+		}
+		return b.store.Set(ctx, key, it)
+	})
 }
 
 func (b *boundStore) delete(ctx context.Context, keys ...string) error {

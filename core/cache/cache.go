@@ -178,13 +178,12 @@ func (c *Cache[V]) freshOf(payload any, current bool, at int64) (e *entry[V], du
 // nothing or the store failed. A fetch that peeks at its own key, with its own
 // context, learns what its lookup has found already, and asks nobody.
 func (c *Cache[V]) Peek(ctx context.Context, key string) (Result[V], bool) {
-	at := now()
 	seen, known := c.priorTo(ctx, key)
 	var err error
 	if !known {
 		seen, err = c.glance(ctx, key)
 	}
-	e := seen.e
+	e, at := seen.e, now() // and not before the store was asked, which may take long
 	if err != nil || e == nil || e.kind != kindValue || !(e.isFresh(at) || e.standsInForError(at)) {
 		return Result[V]{}, false
 	}
@@ -194,7 +193,8 @@ func (c *Cache[V]) Peek(ctx context.Context, key string) (Result[V], bool) {
 // Invalidate purges keys. When it returns nil no caller of this process gets a
 // value made before the call, callers in other processes get none from one
 // message later on (see [Tiered]), and fetches that were under way do not store
-// theirs. On an error the purge holds in this process only: repeat it.
+// theirs. On an error only this process' memory is sure to have let go of the value,
+// which the store may still give to anybody, this process included: repeat the purge.
 func (c *Cache[V]) Invalidate(ctx context.Context, keys ...string) error {
 	var err error
 	if c.far != nil && len(keys) > 0 {

@@ -31,14 +31,13 @@ func (c *Cache[V]) fill(ctx context.Context, key string, next fill[V], seen sigh
 	}
 	if c.far != nil && seen.asked {
 		item := Item{
-			TTL: next.span.lifetime().Truncate(time.Millisecond), Tags: c.storeTags(next.tags),
-			Mark: seen.remote, Fence: turn.fence(), Lock: turn.name,
+			Tags: c.storeTags(next.tags), Mark: seen.remote, Fence: turn.fence(), Lock: turn.name,
 			vital: c.cfg.OnStoreFailure == FailClosed, // who cannot do without gets nothing instead
 		}
 		item.Value = envelope{next.span, c.cfg.Codec.Name(), payload}.encode(c.cfg.CompressAbove)
 		leased, cancel := turn.leased(context.WithoutCancel(ctx))
 		defer cancel()
-		if err := c.far.set(leased, c.storeKey(key), item); err != nil {
+		if err := c.far.set(leased, c.storeKey(key), item, next.made+int64(next.span.lifetime())); err != nil {
 			turn.told = !refused(err) // a store that does not answer announces nothing
 			c.countFillError(err)
 			c.keepUnconfirmed(err, key, next, seen.near, len(payload), turn)

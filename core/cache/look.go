@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // sight is what a look into the stores found, and what a fill needs of it.
@@ -50,6 +51,7 @@ func (c *Cache[V]) lookBy(ctx context.Context, key string, get func(*boundStore,
 		s.asked = true
 		return s, nil
 	}
+	asked := now()
 	item, err := get(c.far, ctx, c.storeKey(key))
 	if err != nil {
 		c.counts.storeErrors.Add(1)
@@ -61,7 +63,7 @@ func (c *Cache[V]) lookBy(ctx context.Context, key string, get func(*boundStore,
 	}
 	s.asked, s.remote, s.e = true, item.Mark, nil
 	if item.Value != nil {
-		s.e = c.decode(key, item, s.near)
+		s.e = c.decode(key, item, asked, s.near)
 	}
 	return s, nil
 }
@@ -81,14 +83,14 @@ func (c *Cache[V]) forFetch(ctx context.Context, key string, s sight[V]) sight[V
 
 // decode turns a stored item into an entry and keeps it in memory. What cannot
 // be decoded is a miss.
-func (c *Cache[V]) decode(key string, item Item, at mark) *entry[V] {
+func (c *Cache[V]) decode(key string, item Item, asked int64, at mark) *entry[V] {
 	env, err := decodeEnvelope(item.Value, c.cfg.MaxValue)
 	if err == nil && env.span.kind == kindValue && env.codec != c.cfg.Codec.Name() {
 		err = errCorrupt
 	}
 	e := &entry[V]{}
 	if err == nil {
-		e, err = c.open(env, item)
+		e, err = c.open(env, item, asked)
 	}
 	if err != nil {
 		c.counts.corrupt.Add(1)
@@ -101,26 +103,23 @@ func (c *Cache[V]) decode(key string, item Item, at mark) *entry[V] {
 	return e
 }
 
-func (c *Cache[V]) open(env envelope, item Item) (*entry[V], error) {
-	var (
-		v   V
-		err error
-	)
+// open dates an entry from when the store was asked: its answer may have been on its
+// way ever since.
+func (c *Cache[V]) open(env envelope, item Item, asked int64) (*entry[V], error) {
+	var v V
+	age := max(env.span.lifetime()-item.TTL, 0) + time.Duration(now()-asked)
 	switch env.span.kind {
-	case kindValue:
-		err = c.cfg.Codec.Unmarshal(env.payload, &v)
 	case kindNegative:
 		named := c.recallError(env.payload)
 		if named == nil {
 			return nil, errCorrupt
 		}
-		age := max(env.span.lifetime()-item.TTL, 0)
 		return newEntry(env.span, v, named, age, 0), nil
+	case kindValue:
+		if err := c.cfg.Codec.Unmarshal(env.payload, &v); err != nil {
+			return nil, errors.Join(errCorrupt, err)
+		}
 	}
-	if err != nil {
-		return nil, errors.Join(errCorrupt, err)
-	}
-	age := max(env.span.lifetime()-item.TTL, 0)
 	return newEntry(env.span, v, nil, age, c.cfg.EarlyBeta), nil
 }
 
