@@ -31,6 +31,11 @@ func (t *turn) fence() uint64 {
 	return t.lock.FencingToken()
 }
 
+// lost reports whether the lock that the turn began with is over.
+func (t *turn) lost() bool {
+	return t.lock != nil && (t.lock.Context().Err() != nil || !time.Now().Before(t.lock.Until()))
+}
+
 // leased is ctx for what may only be done while the lock is held.
 func (t *turn) leased(ctx context.Context) (context.Context, context.CancelFunc) {
 	if t.lock == nil {

@@ -90,7 +90,7 @@ func (c *Cache[V]) mayStore(turn *turn) bool {
 	if c.cfg.Locks == nil {
 		return true
 	}
-	held := turn.lock != nil && turn.lock.Context().Err() == nil && time.Now().Before(turn.lock.Until())
+	held := turn.lock != nil && !turn.lost()
 	if !held {
 		c.counts.unguarded.Add(1)
 	}

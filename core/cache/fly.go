@@ -135,6 +135,9 @@ func (c *Cache[V]) carry(f *flight[V], seen sight[V], try bool) outcome[V] {
 	}
 	turn.waited = turn.waited || f.waited
 	seen = c.forFetch(f.ctx, f.call.Key, seen)
+	if turn.lost() { // while the store was asked: whoever has the lock now fetches
+		return outcome[V]{end: retry}
+	}
 	fetch := f.call.Fetch
 	if f.behind && f.call.Background != nil {
 		fetch = f.call.Background

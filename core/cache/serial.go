@@ -1,6 +1,10 @@
 package cache
 
-import "context"
+import (
+	"context"
+
+	"github.com/market-intel-brain/dlm/core"
+)
 
 // serial runs one call under the lock, on the caller's goroutine. It takes the
 // lock before it looks, because it needs the lock in any case.
@@ -33,6 +37,9 @@ func (c *Cache[V]) serialFetch(ctx context.Context, call Call[V], t *turn) outco
 			return asShared(out, t.waited)
 		}
 		seen = c.forFetch(ctx, call.Key, seen)
+		if t.lost() {
+			return failed[V](&Error{"lookup", call.Key, core.ErrLost})
+		}
 	}
 	return c.fetch(t.context(ctx), call.Key, call.Fetch, seen, t)
 }
