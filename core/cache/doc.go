@@ -15,9 +15,10 @@
 // Nothing is stored unless the lock was held at that moment, the value may be
 // shared, and neither its key nor one of its tags was purged since before the
 // fetch began. No value is served beyond its fresh and stale time, whatever the
-// clocks of the hosts say: ages are counted by the store that expires it, and a
-// fill that reaches its server only when nobody waits for it any more, or when the
-// lease of its lock has ended, is not stored.
+// clocks of the hosts say: ages are counted by the store that expires it, and go on
+// while its answer, or a value to be stored, is on its way. A fill that reaches its
+// server only when nobody waits for it any more, or when the lease of its lock has
+// ended, is not stored.
 //
 // # What it cannot promise
 //

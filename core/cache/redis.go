@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	_ "embed"
+	"errors"
 	"fmt"
 	"time"
 
@@ -139,6 +140,13 @@ func (r *Redis) Set(ctx context.Context, key string, it Item) error {
 	if !it.vital && !r.spares(ctx, key, len(key)+len(it.Value)+cellOverhead, own, heir) {
 		return errNoRoom
 	}
+	if err = r.setAt(ctx, key, it, own, heir); errors.Is(err, errTooLate) {
+		return ErrFenced // by the end of its lease, or of the wait for it
+	}
+	return err
+}
+
+func (r *Redis) setAt(ctx context.Context, key string, it Item, own, heir *place) error {
 	notice := change{origin: r.origin, filled: true, keys: []string{key}, lock: it.Lock}.encode()
 	if r.ring != nil {
 		return r.setBoth(ctx, key, it, own, heir, notice)

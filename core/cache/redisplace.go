@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -220,11 +221,18 @@ func (p *place) set(ctx context.Context, key string, it Item, mark redisMark, of
 	if end == tooLate && err == nil { // by a clock that was not known, or was set: who hears of it is not late
 		end, err = p.runSet(ctx, []string{entry, gen}, args)
 	}
-	if err == nil && end != isStored {
-		return ErrFenced
+	switch {
+	case err != nil || end == isStored:
+		return err
+	case end == tooLate:
+		return errTooLate
 	}
-	return err
+	return ErrFenced
 }
+
+// errTooLate refuses a set that its server came to when nobody waited for it any more,
+// as far as is known. It says nothing of purges.
+var errTooLate = errors.New("the server came to it too late")
 
 // What set.lua says became of an entry.
 const (
