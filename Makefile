@@ -60,6 +60,7 @@ bench: tools ## dlm beside its peers, in tables of ratios (ARGS="-rows distinct 
 soak: tools ## random faults for as long as you like (SOAK=1h), with the figures
 	go test ./core -run '^TestSoak$$' -soak=$(SOAK) -timeout 0 -count=1 -v
 	go test ./core/cache -run '^TestHistory$$' -history=$(SOAK) -timeout 0 -count=1 -v
+	go test ./core/guard -run '^TestRaces$$' -races=$(SOAK) -timeout 0 -count=1 -v
 
 .PHONY: fuzz
 fuzz: ## every fuzz target in turn, each for FUZZTIME=30s

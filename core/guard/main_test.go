@@ -14,5 +14,12 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, serveShop(nodes))
 		os.Exit(1)
 	}
+	if task := os.Getenv(raceTask); task != "" {
+		if err := runRacer(task); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	goleak.VerifyTestMain(m)
 }

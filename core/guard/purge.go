@@ -5,8 +5,9 @@ import "context"
 // Purge removes every response stored for these keys, as Config.Key gives them,
 // of all routes, targets and variants of the Guard's Namespace. Nothing made
 // before the call is served by this process once it returned, nor by another one
-// a message later, and handlers under way do not store what they answer. Keys
-// are taken literally.
+// a message later, or 3 seconds where the message is lost (see [cache.Tiered]), and
+// handlers under way do not store what they answer. On an error repeat it: the store
+// may still have what was to go. Keys are taken literally.
 func (g *Guard) Purge(ctx context.Context, keys ...string) error {
 	return g.purge(ctx, keyTag, keys)
 }
