@@ -31,6 +31,9 @@ import (
 //     or none where the scenario is prompt;
 //   - a lease is renewed once, and each node loses its data once;
 //   - one key: other keys of the bucket only move counters up.
+//
+// It is one goroutine's work, in which the race detector has nothing to find and
+// takes three quarters of the time: so all of it, and the model's, is go:norace.
 type explorer struct {
 	scenario
 	seen   map[state]struct{}
@@ -120,11 +123,14 @@ type violation struct {
 	trace   []string
 }
 
+//go:norace
 func (v *violation) String() string {
 	return v.promise + "\n  " + strings.Join(v.trace, "\n  ")
 }
 
 // explore visits all states, or stops at the first violation.
+//
+//go:norace
 func explore(sc scenario) (states int, found *violation) {
 	e := &explorer{scenario: sc, seen: map[state]struct{}{}}
 	e.begin(state{}, 0)
@@ -137,6 +143,8 @@ func explore(sc scenario) (states int, found *violation) {
 }
 
 // begin adds every way in which the counters can stand before the first attempt.
+//
+//go:norace
 func (e *explorer) begin(s state, n int) {
 	if n == e.nodes {
 		e.add(&s, step{from: -1})
@@ -148,6 +156,7 @@ func (e *explorer) begin(s state, n int) {
 	}
 }
 
+//go:norace
 func (e *explorer) trace(at int) []string {
 	var lines []string
 	for ; e.steps[at].from >= 0; at = e.steps[at].from {
@@ -162,6 +171,7 @@ func (e *explorer) trace(at int) []string {
 	return append([]string{fmt.Sprintf("counters %v", e.counters(at))}, lines...)
 }
 
+//go:norace
 func (e *explorer) counters(at int) (counters []uint8) {
 	for _, c := range e.states[at].columns[:e.nodes] {
 		counters = append(counters, c.node.counter)
@@ -170,6 +180,8 @@ func (e *explorer) counters(at int) (counters []uint8) {
 }
 
 // add keeps a state that is new.
+//
+//go:norace
 func (e *explorer) add(s *state, how step) {
 	e.bury(s)
 	if e.rules == (modelRules{}) { // a trace is easier to read when contenders keep their numbers
@@ -185,6 +197,8 @@ func (e *explorer) add(s *state, how step) {
 }
 
 // bury forgets attempts that can have no further effect.
+//
+//go:norace
 func (e *explorer) bury(s *state) {
 	for a := range e.contenders {
 		me := &s.attempts[a]
@@ -206,6 +220,8 @@ func (e *explorer) bury(s *state) {
 
 // settle forgets where a's messages stand; what they may still do is a topping
 // up's doing too, or a late acquire's.
+//
+//go:norace
 func (c *column) settle(a int) {
 	for _, bits := range []*uint8{&c.claimed, &c.moving, &c.ran} {
 		*bits &^= 1 << a
@@ -213,6 +229,8 @@ func (c *column) settle(a int) {
 }
 
 // clear forgets all that a column knows of an attempt.
+//
+//go:norace
 func (c *column) clear(a int) {
 	c.voted[a] = 0
 	for _, bits := range []*uint8{&c.barring, &c.until, &c.cut, &c.open, &c.claimed, &c.moving, &c.ran, &c.asked, &c.level, &c.renewed} {
@@ -220,11 +238,14 @@ func (c *column) clear(a int) {
 	}
 }
 
+//go:norace
 func (e *explorer) mayRaise(s *state, a int) bool {
 	return slices.ContainsFunc(s.columns[:e.nodes], func(c column) bool { return c.asked>>a&1 == 1 })
 }
 
 // renumber puts the contenders, who are alike, into the order of their progress.
+//
+//go:norace
 func (e *explorer) renumber(s *state) {
 	for a := 1; a < e.contenders; a++ {
 		for b := a; b > 0 && s.attempts[b].before(s.attempts[b-1]); b-- {
@@ -233,14 +254,17 @@ func (e *explorer) renumber(s *state) {
 	}
 }
 
+//go:norace
 func (a attempt) before(b attempt) bool {
 	return a.rank() < b.rank()
 }
 
+//go:norace
 func (a attempt) rank() uint32 {
 	return uint32(a.phase)<<24 | uint32(a.token)<<16 | uint32(a.proposal)<<8 | uint32(a.renewal)<<1 | uint32(a.late)
 }
 
+//go:norace
 func (e *explorer) swap(s *state, a, b int) {
 	s.attempts[a], s.attempts[b] = s.attempts[b], s.attempts[a]
 	for n := range e.nodes {
@@ -260,11 +284,13 @@ func (e *explorer) swap(s *state, a, b int) {
 	}
 }
 
+//go:norace
 func compareColumns(a, b column) int {
 	x, y := a.key(), b.key()
 	return bytes.Compare(x[:], y[:])
 }
 
+//go:norace
 func (c *column) key() [19]byte {
 	return [19]byte{
 		c.node.holder, c.node.counter, c.node.token, c.node.lease, bit(c.lost), bit(c.banned), c.barring, c.until,
@@ -272,6 +298,7 @@ func (c *column) key() [19]byte {
 	}
 }
 
+//go:norace
 func bit(b bool) byte {
 	if b {
 		return 1
@@ -281,6 +308,8 @@ func bit(b bool) byte {
 
 // expand adds every state one step away. It returns the promise that a step
 // breaks, with that step's state added last.
+//
+//go:norace
 func (e *explorer) expand(at int) (broken string) {
 	s := e.states[at]
 	for a := range e.contenders {
@@ -298,6 +327,8 @@ func (e *explorer) expand(at int) (broken string) {
 }
 
 // try adds the state that change makes of s, unless change says that it cannot happen.
+//
+//go:norace
 func (e *explorer) try(s state, how step, change func(*state) bool) {
 	if change(&s) {
 		e.add(&s, how)
@@ -305,6 +336,8 @@ func (e *explorer) try(s state, how step, change func(*state) bool) {
 }
 
 // decisions are what a contender does on its own.
+//
+//go:norace
 func (e *explorer) decisions(at int, s state, a int) (broken string) {
 	how := func(what string) step { return step{at, what, -1, a} }
 	switch s.attempts[a].phase {
@@ -331,6 +364,7 @@ func (e *explorer) decisions(at int, s state, a int) (broken string) {
 // microsecond is in the engine.
 const clockStep = 16
 
+//go:norace
 func (e *explorer) start(s *state, a int) bool {
 	s.attempts[a].phase, s.attempts[a].proposal = asking, 1
 	if e.clocks && !e.rules.clockSetBack {
@@ -349,6 +383,8 @@ func (e *explorer) start(s *state, a int) bool {
 
 // wins lets a have heard every majority of its votes that makes a difference:
 // for each token that can be the highest heard, all votes up to that.
+//
+//go:norace
 func (e *explorer) wins(s state, how step, a int) {
 	for n := range e.nodes {
 		token := s.columns[n].voted[a]
@@ -364,6 +400,7 @@ func (e *explorer) wins(s state, how step, a int) {
 	}
 }
 
+//go:norace
 func (e *explorer) win(s *state, a int, token uint8) bool {
 	s.attempts[a].phase, s.attempts[a].token = raising, token
 	for n := range e.nodes {
@@ -380,6 +417,8 @@ func (e *explorer) win(s *state, a int, token uint8) bool {
 }
 
 // declares makes a the holder when it may.
+//
+//go:norace
 func (e *explorer) declares(s state, how func(string) step, a int) (broken string) {
 	broken = e.declare(&s, a)
 	granted := how(fmt.Sprintf("is granted token %d", s.attempts[a].token))
@@ -393,6 +432,8 @@ func (e *explorer) declares(s state, how func(string) step, a int) (broken strin
 
 // declare makes a the holder if enough counters are at its token, and checks
 // what was promised.
+//
+//go:norace
 func (e *explorer) declare(s *state, a int) (broken string) {
 	level := 0
 	for n := range e.nodes {
@@ -415,6 +456,8 @@ func (e *explorer) declare(s *state, a int) (broken string) {
 // check holds a new grant against what was promised. Where clocks jump the end
 // of a lease means nothing, nor does the order of grants; what is left is that
 // no two of them share a token, so that a resource can tell them apart.
+//
+//go:norace
 func (e *explorer) check(s *state, a int) (broken string) {
 	me := s.attempts[a]
 	if e.clocksJump {
@@ -438,6 +481,8 @@ func (e *explorer) check(s *state, a int) (broken string) {
 }
 
 // confirm moves the validity on when a majority has renewed.
+//
+//go:norace
 func (e *explorer) confirm(s *state, a int) bool {
 	yes := 0
 	for n := range e.nodes {
@@ -457,6 +502,8 @@ func (e *explorer) confirm(s *state, a int) bool {
 }
 
 // end forgets what only a live attempt needs, and may leave its messages behind.
+//
+//go:norace
 func (e *explorer) end(s *state, a int) bool {
 	me := &s.attempts[a]
 	granted := me.phase == holding
@@ -481,6 +528,8 @@ func (e *explorer) end(s *state, a int) bool {
 
 // messages are a's messages taking effect on node n, with the reply or without,
 // and what the clock does to its key there.
+//
+//go:norace
 func (e *explorer) messages(at int, s state, a, n int) {
 	how := func(what string) step { return step{at, what, n, a} }
 	me, c := s.attempts[a], s.columns[n]
@@ -516,6 +565,8 @@ func (e *explorer) messages(at int, s state, a, n int) {
 
 // asks is a's claim on n, one half after the other, and the script where the
 // claim left the token open; or the script alone, and once more.
+//
+//go:norace
 func (e *explorer) asks(s state, how func(string) step, a, n int) {
 	c := s.columns[n]
 	if c.cut>>a&1 == 1 {
@@ -534,11 +585,14 @@ func (e *explorer) asks(s state, how func(string) step, a, n int) {
 
 // answers reports whether the script runs on n: it looks at the marker only
 // where there is no counter.
+//
+//go:norace
 func (e *explorer) answers(s *state, a, n int) bool {
 	c := &s.columns[n]
 	return c.node.counter > 0 || c.open>>a&1 == 1
 }
 
+//go:norace
 func (e *explorer) claim(s *state, a, n int) bool {
 	c, first := &s.columns[n], s.attempts[a].proposal
 	c.claimed |= 1 << a
@@ -550,6 +604,7 @@ func (e *explorer) claim(s *state, a, n int) bool {
 	return true
 }
 
+//go:norace
 func (e *explorer) move(s *state, a, n int) {
 	c, me := &s.columns[n], s.attempts[a]
 	c.moving &^= 1 << a
@@ -558,6 +613,7 @@ func (e *explorer) move(s *state, a, n int) {
 	}
 }
 
+//go:norace
 func (e *explorer) acquire(s *state, a, n int, first bool) bool {
 	c := &s.columns[n]
 	if first {
@@ -570,6 +626,7 @@ func (e *explorer) acquire(s *state, a, n int, first bool) bool {
 	return token > 0
 }
 
+//go:norace
 func (e *explorer) raise(s *state, a, n int) bool {
 	c, token := &s.columns[n], s.attempts[a].token
 	raised := c.node.raise(uint8(a+1), token, token+e.block-1, e.rules)
@@ -580,6 +637,8 @@ func (e *explorer) raise(s *state, a, n int) bool {
 }
 
 // topUp is sent by who knows of a quarantine, with the node's present marker.
+//
+//go:norace
 func (e *explorer) topUp(s *state, a, n int) bool {
 	c, me := &s.columns[n], s.attempts[a]
 	switch {
@@ -593,6 +652,7 @@ func (e *explorer) topUp(s *state, a, n int) bool {
 	return c.node.acquire(uint8(a+1), me.token, e.block, me.renewal, e.rules) > 0
 }
 
+//go:norace
 func (e *explorer) renew(s *state, a, n int) bool {
 	c := &s.columns[n]
 	ok := c.node.renew(uint8(a+1), 1) == 1
@@ -603,12 +663,15 @@ func (e *explorer) renew(s *state, a, n int) bool {
 }
 
 // late is an acquire, or a topping up, that took effect after its attempt.
+//
+//go:norace
 func (e *explorer) late(s *state, a, n int) bool {
 	c, me := &s.columns[n], &s.attempts[a]
 	me.late--
 	return e.answers(s, a, n) && c.node.acquire(uint8(a+1), max(me.proposal, me.token), e.block, 0, e.rules) > 0
 }
 
+//go:norace
 func (e *explorer) lateClaim(s *state, a, n int) bool {
 	me := &s.attempts[a]
 	me.late--
@@ -620,6 +683,8 @@ func (e *explorer) lateClaim(s *state, a, n int) bool {
 // expiry ends a's key on n: at any time once nobody relies on it, where the
 // release looks the same; before success only by making the attempt too late;
 // while the validity runs only where the last confirmed renewal was missed.
+//
+//go:norace
 func (e *explorer) expiry(s state, how func(string) step, a, n int) {
 	if me := s.attempts[a]; e.clocksJump && me.phase != done {
 		e.try(s, how("key expires at any moment"), func(s *state) bool {
@@ -650,6 +715,8 @@ func (e *explorer) expiry(s state, how func(string) step, a, n int) {
 }
 
 // faults are what happens to node n by itself.
+//
+//go:norace
 func (e *explorer) faults(at int, s state, n int) {
 	c := s.columns[n]
 	if !c.lost && e.lostSoFar(&s) < e.losses {
@@ -669,6 +736,7 @@ func (e *explorer) faults(at int, s state, n int) {
 	}
 }
 
+//go:norace
 func (e *explorer) lostSoFar(s *state) (count int) {
 	for n := range e.nodes {
 		count += int(bit(s.columns[n].lost))
@@ -679,6 +747,8 @@ func (e *explorer) lostSoFar(s *state) (count int) {
 // lose empties a node. Messages that name its old marker are refused from now
 // on; it is in quarantine until every lease that began before is over. A lease
 // is over with its validity, or begins anew with a renewal that was sent later.
+//
+//go:norace
 func (e *explorer) lose(s *state, n int) bool {
 	c := &s.columns[n]
 	if c.lost = true; e.rewinds {
@@ -706,6 +776,8 @@ func (e *explorer) lose(s *state, n int) bool {
 }
 
 // cut voids what was sent to node n and has not been executed.
+//
+//go:norace
 func (e *explorer) cut(s *state, n int) {
 	for a := range e.contenders {
 		if s.attempts[a].phase != idle && !e.rules.staleBallot {
@@ -716,6 +788,8 @@ func (e *explorer) cut(s *state, n int) {
 }
 
 // renewing reports whether a renewal of a has been sent.
+//
+//go:norace
 func (e *explorer) renewing(s *state, a int) bool {
 	for n := range e.nodes {
 		if s.columns[n].renewed>>a&1 == 1 || s.columns[n].node.holder == uint8(a+1) && s.columns[n].node.lease == 1 {

@@ -13,6 +13,8 @@ type modelNode struct {
 }
 
 // claim is the first half of a claim, SET NX.
+//
+//go:norace
 func (n *modelNode) claim(owner, first uint8) bool {
 	if n.holder != 0 {
 		return false
@@ -22,6 +24,8 @@ func (n *modelNode) claim(owner, first uint8) bool {
 }
 
 // move is its second half, ZADD XX GT CH, executed whatever became of the first.
+//
+//go:norace
 func (n *modelNode) move(last uint8) bool {
 	if n.counter == 0 || n.counter >= last {
 		return false
@@ -33,6 +37,8 @@ func (n *modelNode) move(last uint8) bool {
 // acquire is acquire.lua behind its look at the marker. It returns the first
 // token of the block, or 0 when refused. lease is the renewal that the TTL was
 // counted from.
+//
+//go:norace
 func (n *modelNode) acquire(owner, first, block, lease uint8, rules modelRules) uint8 {
 	ours := n.holder == owner
 	if n.holder != 0 && !ours {
@@ -52,6 +58,8 @@ func (n *modelNode) acquire(owner, first, block, lease uint8, rules modelRules) 
 }
 
 // raise is raise.lua.
+//
+//go:norace
 func (n *modelNode) raise(owner, first, last uint8, rules modelRules) bool {
 	if n.holder != owner {
 		if rules.raiseUnguarded {
@@ -66,6 +74,8 @@ func (n *modelNode) raise(owner, first, last uint8, rules modelRules) bool {
 }
 
 // release is release.lua: 1 released, 0 gone, -1 another owner's.
+//
+//go:norace
 func (n *modelNode) release(owner uint8) int {
 	switch n.holder {
 	case owner:
@@ -78,6 +88,8 @@ func (n *modelNode) release(owner uint8) int {
 }
 
 // renew is renew.lua for one lock, with the same answers.
+//
+//go:norace
 func (n *modelNode) renew(owner, lease uint8) int {
 	switch n.holder {
 	case owner:
@@ -90,9 +102,13 @@ func (n *modelNode) renew(owner, lease uint8) int {
 }
 
 // expire is what the clock does. The counter stays.
+//
+//go:norace
 func (n *modelNode) expire() { n.holder, n.token, n.lease = 0, 0, 0 }
 
 // forget is a restart without data.
+//
+//go:norace
 func (n *modelNode) forget() { *n = modelNode{} }
 
 // modelRules take one piece of the protocol out, to show that it is needed.
