@@ -18,13 +18,17 @@ import (
 // What releasejoint.lua answers, does and wakes is what release.lua does for one lock
 // after the other, whatever state the locks are in.
 func TestAJointReleaseIsManyReleases(t *testing.T) {
+	t.Parallel()
 	t.Run("redis-server", func(t *testing.T) {
+		t.Parallel()
 		compareReleases(t, coretest.Redis(t, 1).Node(0).Client(), 150, nil)
 	})
 	t.Run("embedded", func(t *testing.T) {
+		t.Parallel()
 		compareReleases(t, coretest.Embedded(t, 1).Clients()[0], 40, nil)
 	})
 	t.Run("out of memory", func(t *testing.T) {
+		t.Parallel()
 		node := coretest.Redis(t, 1).Node(0)
 		compareReleases(t, node.Client(), 60, func(full bool) {
 			limit := "0"
@@ -35,6 +39,7 @@ func TestAJointReleaseIsManyReleases(t *testing.T) {
 		})
 	})
 	t.Run("read-only", func(t *testing.T) {
+		t.Parallel()
 		node := coretest.Redis(t, 1).Node(0)
 		compareReleases(t, node.Client(), 20, func(replica bool) {
 			of := []any{"REPLICAOF", "NO", "ONE"}
@@ -45,6 +50,7 @@ func TestAJointReleaseIsManyReleases(t *testing.T) {
 		})
 	})
 	t.Run("without the rights of the usual case", func(t *testing.T) {
+		t.Parallel()
 		node := coretest.Redis(t, 1).Node(0)
 		var rights []string
 		for _, r := range documentedRights(t) {

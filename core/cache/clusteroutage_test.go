@@ -86,6 +86,7 @@ func TestClusterLosesAMaster(t *testing.T) {
 // read, purged and stored as ever; what has some is fetched, and not stored, as
 // nobody could say whether it is purged.
 func TestClusterLosesTheMasterOfItsTags(t *testing.T) {
+	t.Parallel()
 	for _, outage := range []struct {
 		name       string
 		begin, end func(*coretest.Node) error
@@ -94,6 +95,7 @@ func TestClusterLosesTheMasterOfItsTags(t *testing.T) {
 		{"frozen", (*coretest.Node).Freeze, (*coretest.Node).Thaw},
 	} {
 		t.Run(outage.name, func(t *testing.T) {
+			t.Parallel()
 			cluster := coretest.Cluster(t, 3, coretest.WithConfig("cluster-require-full-coverage", "no"))
 			c := open[*page](t, cache.Config{
 				Fresh: time.Hour, StoreTimeout: 4 * outageTimeout, Locks: manager(t, coretest.Redis(t, 1).Clients()),

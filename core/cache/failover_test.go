@@ -172,6 +172,7 @@ func TestSentinelFailover(t *testing.T) {
 // goes on as one until the sentinels tell it. It answers its subscribers, who hear
 // nothing more; nothing that is purged on the new one stays in their memory.
 func TestPlannedFailoverLeavesNobodyDeaf(t *testing.T) {
+	t.Parallel()
 	s := newSentinelRig(t)
 	here, _ := s.joinBy()
 	there, client := s.joinBy()

@@ -18,6 +18,7 @@ import (
 // takes its place. It brings back nothing that was purged, by key or by tag, before
 // or since, nor does the dead one when it returns as a replica.
 func TestClusterPromotesAReplica(t *testing.T) {
+	t.Parallel()
 	cluster := coretest.Cluster(t, 3, coretest.WithReplicas(1))
 	locks := coretest.Redis(t, 1)
 	join := func() *cache.Cache[*page] {

@@ -46,6 +46,7 @@ func TestClusterNodeReturnsToItsPlace(t *testing.T) {
 }
 
 func TestClusterReplicaTakesItsMastersPlace(t *testing.T) {
+	t.Parallel()
 	cluster := coretest.Cluster(t, 3, coretest.WithReplicas(1), coretest.WithPassword("secret"))
 	require.Equal(t, 6, cluster.Len())
 	master, replica := cluster.Node(1), cluster.Replica(1)
