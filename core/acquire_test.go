@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -207,15 +208,33 @@ func proxyURLs(proxies []*coretest.Proxy) (urls []string) {
 	return urls
 }
 
-// Whoever waits is told at the end of the wait, not when the nodes' time is over.
+// Whoever waits is told at the end of the wait, not when the nodes' time is over. To
+// the nanosecond in TestEveryCallIsPunctualInEveryOutage; here a machine under load
+// may be late, though not every time.
 func TestDeadlineHoldsInOutage(t *testing.T) {
 	t.Parallel()
 	nodes := coretest.Redis(t, 3)
+	held := hold(t, managerOn(t, nodes.URLs()), "contended", WithTTL(time.Hour))
+	there := slices.IndexFunc(nodes.All(), func(n *coretest.Node) bool { return slices.Contains(held.Info().Nodes, n.Addr()) })
+	require.GreaterOrEqual(t, there, 0, "%v", held.Info())
+	for tries := 1; ; tries++ {
+		late := lateInOutage(t, nodes, there)
+		if len(late) == 0 {
+			return
+		}
+		require.Less(t, tries, 6, "late, and not for the first time: %v", late)
+	}
+}
+
+// lateInOutage names the calls that do not return at their deadline while no node
+// answers but one.
+func lateInOutage(t *testing.T, nodes *coretest.Nodes, there int) (late []string) {
 	m := managerOn(t, nodes.URLs())
-	held := managerOn(t, nodes.URLs())
-	requireHolders(t, hold(t, held, "contended", WithTTL(time.Minute)), nodes.All()...)
-	for _, n := range nodes.All()[1:] {
-		require.NoError(t, n.Freeze())
+	for i, n := range nodes.All() {
+		if i != there {
+			require.NoError(t, n.Freeze())
+			defer func() { require.NoError(t, n.Thaw()) }()
+		}
 	}
 	const wait = time.Second // in which the node that is there does answer
 	calls := map[string]func() error{
@@ -240,33 +259,35 @@ func TestDeadlineHoldsInOutage(t *testing.T) {
 		"do": func() error {
 			return m.Do(t.Context(), "do", func(context.Context) error { return errors.New("ran") }, WithWait(wait))
 		},
+		"contended": func() error { // refused by the node that answers, so contention as well
+			_, err := m.Acquire(t.Context(), "contended", WithWait(wait))
+			return err
+		},
 	}
-	var callers sync.WaitGroup
+	var (
+		callers sync.WaitGroup
+		mu      sync.Mutex // guards late
+	)
 	watch := standBy(t)
 	for name, call := range calls {
 		callers.Go(func() {
 			began := monotonic()
 			err := call()
-			watch.assertPunctual(t, began+wait, name)
+			if !watch.punctual(began + wait) {
+				mu.Lock()
+				defer mu.Unlock()
+				late = append(late, name)
+			}
 			assert.ErrorIs(t, err, ErrNoQuorum, name)
-			assert.NotErrorIs(t, err, ErrNotAcquired, name)
+			assert.Equal(t, name == "contended", errors.Is(err, ErrNotAcquired), name)
 			var q *QuorumError
-			if assert.ErrorAs(t, err, &q, name) {
+			if assert.ErrorAs(t, err, &q, name) && name != "contended" {
 				assert.Len(t, q.Nodes, 2, name)
 			}
 		})
 	}
-	callers.Go(func() { // refused by the node that answers, so contention as well
-		began := monotonic()
-		_, err := m.Acquire(t.Context(), "contended", WithWait(wait))
-		watch.assertPunctual(t, began+wait, "contended")
-		assert.ErrorIs(t, err, ErrNotAcquired)
-		assert.ErrorIs(t, err, ErrNoQuorum)
-	})
 	callers.Wait()
-	for _, n := range nodes.All() {
-		require.NoError(t, n.Thaw())
-	}
+	return late
 }
 
 // A caller that queues behind another of its process hears of the outage too.

@@ -214,7 +214,7 @@ func TestLostSubscriptionKeepsNobody(t *testing.T) {
 	go func() { defer close(closing); m.nodes[0].ear.hangUp() }()
 	requireVoting(t, m, 1)
 	quickly(t, "a wait", func() {
-		_, err := m.Acquire(t.Context(), "k", WithWait(100*time.Millisecond))
+		_, err := m.Acquire(t.Context(), "k", WithWait(frozen))
 		require.ErrorIs(t, err, ErrTimeout)
 	})
 	require.NoError(t, l.Release(t.Context()))

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -146,43 +147,125 @@ func TestInconclusiveExtendKeepsTheOldLease(t *testing.T) {
 	requireGone(t, nodes.All()...) // one of them keeps it for an hour otherwise
 }
 
+// A machine that stands still for most of a lease loses it; one that does so for
+// most of every lease, the longer ones too, is not this test's.
 func TestAutoRenewKeepsTheLock(t *testing.T) {
 	t.Parallel()
-	const ttl, longer = 2 * time.Second, 3 * time.Second
 	nodes := coretest.Redis(t, 3)
-	seen := &events{}
-	m := managerOn(t, nodes.URLs(), func(c *Config) { c.Observer = seen })
-	other := managerOn(t, nodes.URLs())
-	l := hold(t, m, "k", WithTTL(ttl), WithAutoRenew())
-	_, err := other.Acquire(t.Context(), "k", WithWait(longer))
-	require.ErrorIs(t, err, ErrTimeout)
-	require.NoError(t, l.Context().Err())
-	require.NoError(t, l.Release(t.Context()))
-	require.NoError(t, hold(t, other, "k").Release(t.Context()))
+	m, other := managerOn(t, nodes.URLs()), managerOn(t, nodes.URLs())
+	watch := standBy(t)
+	for name, held := range map[string]func(time.Duration, func(*Lock)) error{
+		"asked for": func(ttl time.Duration, meanwhile func(*Lock)) error {
+			l := hold(t, m, "asked for", WithTTL(ttl), WithAutoRenew())
+			meanwhile(l)
+			return l.Release(t.Context())
+		},
+		"by Do": func(ttl time.Duration, meanwhile func(*Lock)) error {
+			return m.Do(t.Context(), "by Do", func(ctx context.Context) error {
+				l, _ := FromContext(ctx)
+				meanwhile(l)
+				return nil
+			}, WithTTL(ttl))
+		},
+	} {
+		for ttl, kept := 2*time.Second, false; !kept; ttl *= 2 {
+			require.Less(t, ttl, patience, "%s: every lease was lost", name)
+			err := held(ttl, func(l *Lock) { kept = keptFrom(t, other, l, ttl*3/2) })
+			if kept {
+				require.NoError(t, err)
+				require.NoError(t, hold(t, other, name).Release(t.Context()))
+			} else {
+				require.NotEmpty(t, watch.overslept(), "%s: lost, and the machine never stood still", name)
+			}
+		}
+	}
+}
 
-	// Do renews without being asked.
-	require.NoError(t, m.Do(t.Context(), "do", func(ctx context.Context) error {
-		_, err := other.Acquire(t.Context(), "do", WithWait(longer))
-		assert.ErrorIs(t, err, ErrTimeout)
-		return ctx.Err()
-	}, WithTTL(ttl)))
+// keptFrom reports whether a lock was still held after another process had waited
+// for it in vain. A lock that was not lost by then was kept from the other one.
+func keptFrom(t *testing.T, other *Manager, l *Lock, wait time.Duration) bool {
+	t.Helper()
+	successor, err := other.Acquire(t.Context(), l.Key(), WithWait(wait))
+	if l.Context().Err() == nil {
+		require.ErrorIs(t, err, ErrTimeout)
+		return true
+	}
+	require.ErrorIs(t, context.Cause(l.Context()), ErrLost)
+	if err == nil {
+		require.NoError(t, successor.Release(t.Context()))
+	}
+	return false
+}
+
+// By the bubble's clock: nodes that take nearly half a lease for every answer, or
+// stand still for nearly the two thirds that are left of it when it is renewed, lose
+// no lock before its MaxHold.
+func TestSlowNodesLoseNoRenewedLock(t *testing.T) {
+	t.Parallel()
+	for _, slow := range []struct{ latency, stall time.Duration }{
+		{0, 0}, {400 * time.Millisecond, 0}, {950 * time.Millisecond, 0}, {0, 400 * time.Millisecond}, {0, 1250 * time.Millisecond},
+	} {
+		for _, timeout := range []time.Duration{2 * time.Second, unhurried} {
+			t.Run(fmt.Sprintf("answers after %v, stalls of %v, NodeTimeout %v", slow.latency, slow.stall, timeout), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { requireKept(t, slow.latency, slow.stall, timeout) })
+			})
+		}
+	}
+}
+
+func requireKept(t *testing.T, latency, stall, timeout time.Duration) {
+	const ttl, most = 2 * time.Second, 10 * time.Minute
+	nodes := newStandIns(t, 3, 0)
+	m := managerOnStandIns(t, nodes, Config{NodeTimeout: timeout, TTL: ttl})
+	other := managerOnStandIns(t, nodes, Config{NodeTimeout: unhurried, TTL: ttl})
+	defer func() {
+		_, _ = other.Close(), m.Close()
+		time.Sleep(time.Minute) // go-redis gives up a dial later than whoever wanted it
+	}()
+	all := func(change func(*standIn)) {
+		for _, n := range nodes {
+			change(n)
+		}
+	}
+	l := hold(t, m, "k", WithAutoRenew(), WithMaxHold(most))
+	all(func(n *standIn) { n.slowDown(latency) })
+	began := time.Now()
+	for time.Since(began) < most-2*ttl {
+		if stall > 0 {
+			all(func(n *standIn) { n.suffer(standsFrozen) })
+			time.Sleep(stall)
+			all(func(n *standIn) { n.suffer(standsWell) })
+		}
+		_, err := other.TryAcquire(t.Context(), "k")
+		require.ErrorIs(t, err, ErrNotAcquired, "after %v", time.Since(began))
+		require.NoError(t, l.Context().Err(), "after %v", time.Since(began))
+		time.Sleep(ttl + 10*time.Millisecond) // so that in the end the stalls begin wherever they can
+	}
+	<-l.Context().Done()
+	require.ErrorIs(t, context.Cause(l.Context()), ErrLost)
+	require.Greater(t, time.Since(began), most-ttl)
+	require.LessOrEqual(t, time.Since(began), most+ttl)
 }
 
 func TestMaxHoldEndsRenewal(t *testing.T) {
 	t.Parallel()
-	nodes := coretest.Redis(t, 3)
-	m, other := managerOn(t, nodes.URLs()), managerOn(t, nodes.URLs())
-	const ttl, most = 2 * time.Second, 3 * time.Second
-	began := time.Now()
-	l := hold(t, m, "k", WithTTL(ttl), WithAutoRenew(), WithMaxHold(most))
-	successor, err := other.Acquire(t.Context(), "k", WithWait(patience))
-	require.NoError(t, err)
-	require.Error(t, l.Context().Err())
-	require.ErrorIs(t, context.Cause(l.Context()), ErrLost)
-	require.Greater(t, time.Since(began), most)
-	require.Greater(t, successor.FencingToken(), l.FencingToken())
-	require.ErrorIs(t, l.Release(t.Context()), ErrExpired)
-	require.NoError(t, successor.Release(t.Context()))
+	inTime(t, func(t *testing.T, nodes *coretest.EmbeddedNodes, m *Manager) {
+		other, err := New(Config{Clients: namedClients(t, nodes), NodeTimeout: unhurried, TTL: time.Hour, Logger: slog.New(slog.DiscardHandler)})
+		require.NoError(t, err)
+		defer func() { require.NoError(t, other.Close()) }()
+		const ttl, most = 2 * time.Second, 3 * time.Second
+		began := time.Now()
+		l := hold(t, m, "k", WithTTL(ttl), WithAutoRenew(), WithMaxHold(most))
+		successor, err := other.Acquire(t.Context(), "k", WithWait(patience))
+		require.NoError(t, err)
+		require.Error(t, l.Context().Err())
+		require.ErrorIs(t, context.Cause(l.Context()), ErrLost)
+		require.Greater(t, time.Since(began), most)
+		require.Less(t, time.Since(began), most+ttl)
+		require.Greater(t, successor.FencingToken(), l.FencingToken())
+		require.ErrorIs(t, l.Release(t.Context()), ErrExpired)
+		require.NoError(t, successor.Release(t.Context()))
+	})
 }
 
 // The holder hears of the loss before anybody else can have the lock, and the

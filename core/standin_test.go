@@ -26,11 +26,11 @@ import (
 // of servers and networks. Time passes there only while everybody waits, so what
 // its tests say about time is exact.
 type standIn struct {
-	name    string
-	latency time.Duration // of every reply
-	ends    sync.WaitGroup
+	name string
+	ends sync.WaitGroup
 
 	mu      sync.Mutex
+	latency time.Duration         // of every reply. Guarded by mu
 	fault   standInFault          // guarded by mu
 	healed  chan struct{}         // closed when the fault is over. Guarded by mu
 	conns   map[*standInConn]bool // that are open. Guarded by mu
@@ -113,6 +113,19 @@ func (n *standIn) suffer(f standInFault) {
 	}
 }
 
+// slowDown changes the latency.
+func (n *standIn) slowDown(latency time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.latency = latency
+}
+
+func (n *standIn) replyTime() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.latency
+}
+
 func (n *standIn) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -190,8 +203,8 @@ func (c *standInConn) serve() {
 		delete(c.n.conns, c)
 	}()
 	for words := range c.commands {
-		if c.n.latency > 0 {
-			time.Sleep(c.n.latency) // in the bubble
+		if d := c.n.replyTime(); d > 0 {
+			time.Sleep(d) // in the bubble
 		}
 		text, ok := c.answer(words)
 		if !ok {
