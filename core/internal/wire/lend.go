@@ -37,6 +37,7 @@ func (s *Stream) lend() bool {
 		return false
 	}
 	s.readership, s.used = lent, false
+	s.eager.unbound()
 	return true
 }
 
@@ -63,8 +64,8 @@ func (s *Stream) giveBack() {
 
 // readHere reads until the oldest call, which is the caller's own, is answered.
 // What does not come soon, or not whole, is left to the reader.
-func (s *Stream) readHere(conn net.Conn, in *bufio.Reader) {
-	_ = conn.SetReadDeadline(time.Now().Add(min(readHereFor, s.opt.Timeout/4)))
+func (s *Stream) readHere(eager *eagerReader, in *bufio.Reader) {
+	eager.forCaller(time.Now().Add(min(readHereFor, s.opt.Timeout/4)))
 	var (
 		answered int
 		err      error
@@ -80,6 +81,7 @@ func (s *Stream) readHere(conn net.Conn, in *bufio.Reader) {
 		}
 		answered, err = s.deliver(in)
 	}
+	eager.forReader()
 	s.mu.Lock()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		s.lone, err = -lateCalls, nil

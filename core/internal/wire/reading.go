@@ -19,7 +19,8 @@ func (s *Stream) serve(ctx context.Context, conn net.Conn) error {
 		return errors.Join(ErrClosed, conn.Close())
 	}
 	before := s.reason
-	s.conn, s.in = conn, bufio.NewReaderSize(conn, 16<<10)
+	s.conn, s.eager = conn, newEagerReader(conn)
+	s.in = bufio.NewReaderSize(s.eager, 16<<10)
 	s.deadline = time.Time{}
 	s.readership, s.lone, s.ended = byReader, 0, nil
 	lost := s.encodeWaiting()

@@ -54,7 +54,8 @@ type Stream struct {
 
 	returned chan struct{} // cap 1: the reading may be the reader's again
 
-	in         *bufio.Reader // on conn. Whoever reads has it, see lend.go
+	eager      *eagerReader  // of conn. Whoever reads has it, see lend.go
+	in         *bufio.Reader // on eager. Whoever reads has it
 	replies    []Reply       // of one batch. Whoever reads has it
 	deliveries []delivery    // of one batch. Whoever reads has it
 	reading    time.Time     // deadline of the next read. The reader's
@@ -166,11 +167,11 @@ func (s *Stream) Send(now time.Time, c Call) {
 	alone := s.busy() == 0 && !s.writing && !s.kicked && (s.crowd <= 1 || s.opt.Sole)
 	s.enter(f, alone)
 	here, over := s.borrow(c.Wait)
-	conn, in := s.conn, s.in
+	eager, in := s.eager, s.in
 	s.push(now, alone)
 	switch {
 	case here:
-		s.readHere(conn, in)
+		s.readHere(eager, in)
 	case over:
 		s.giveBack()
 	}

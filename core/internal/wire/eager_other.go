@@ -1,0 +1,5 @@
+//go:build !unix
+
+package wire
+
+func (r *eagerReader) lookAt(uintptr) bool { return true }

@@ -1,0 +1,23 @@
+//go:build unix
+
+package wire
+
+import (
+	"syscall"
+	"time"
+)
+
+// lookAt reads what is there, or comes soon.
+func (r *eagerReader) lookAt(fd uintptr) bool {
+	for end := time.Now().Add(lookFor); ; {
+		n, err := syscall.Read(int(fd), r.into)
+		if err != syscall.EAGAIN && err != syscall.EINTR { //nolint:errorlint // as the kernel says it
+			r.seen = max(n, 0)
+			return true
+		}
+		if !time.Now().Before(end) {
+			r.rest = restLooks
+			return true
+		}
+	}
+}
