@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,8 @@ func documentedRights(t testing.TB) []string {
 	t.Fatal("doc.go names no rights")
 	return nil
 }
+
+var errorStat = regexp.MustCompile(`errorstat_(\w+)`)
 
 // A user with the documented rights can do all there is to do, and was refused
 // nothing.
@@ -65,6 +68,11 @@ func TestLeastPrivilege(t *testing.T) {
 		refused, err := n.Client().Do(t.Context(), "ACL", "LOG").Slice()
 		require.NoError(t, err)
 		require.Empty(t, refused)
+		answered, err := n.Client().Info(t.Context(), "errorstats").Result()
+		require.NoError(t, err)
+		for _, code := range errorStat.FindAllStringSubmatch(answered, -1) { // older servers refuse what they do not know, which newer ones log
+			require.Equal(t, "NOSCRIPT", code[1], answered)
+		}
 	}
 	// And nothing else: another application's keys are out of reach.
 	client := redis.NewClient(&redis.Options{Addr: nodes.Node(0).Addr(), Username: "dlm", Password: "password"})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // source is where one node's connections come from.
@@ -110,6 +111,9 @@ func optionsOf(u *url.URL) (*redis.Options, error) {
 	if opt.Addr == "" {
 		return nil, errors.New("no address: write redis://host:6379 or unix:///path/redis.sock")
 	}
+	// CLIENT may be beyond the rights of the user, and servers log what they refuse.
+	opt.DisableIdentity = true
+	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return opt, nil
 }
 
