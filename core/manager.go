@@ -131,6 +131,7 @@ func (m *Manager) newNode(i int, s source) *node {
 	opt.DialTimeout = m.dialTimeout()
 	opt.ReadTimeout, opt.WriteTimeout = m.cfg.NodeTimeout, m.cfg.NodeTimeout // Close waits for a subscription that connects anew
 	opt.PushNotificationProcessor = nil                                      // that of a client handed in
+	keepQuiet(&opt)
 	n.given, n.pub, n.owned, n.opt = s.options, redis.NewClient(&opt), true, &opt
 	return n
 }
@@ -143,7 +144,7 @@ func (n *node) transport(s source, cfg Config) wire.Transport {
 		n.tried.Store(true)
 		return wire.NewRouted(n.pub)
 	}
-	dial := wire.Dialer(s.options, n.m.dialTimeout())
+	dial := wire.Dialer(n.opt, n.m.dialTimeout())
 	return wire.NewStream(wire.Options{
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			conn, err := dial(ctx)

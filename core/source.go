@@ -111,10 +111,15 @@ func optionsOf(u *url.URL) (*redis.Options, error) {
 	if opt.Addr == "" {
 		return nil, errors.New("no address: write redis://host:6379 or unix:///path/redis.sock")
 	}
-	// CLIENT may be beyond the rights of the user, and servers log what they refuse.
+	keepQuiet(opt)
+	return opt, nil
+}
+
+// keepQuiet has go-redis say nothing of itself on new connections: CLIENT may be
+// beyond the rights of the user, and servers log what they refuse.
+func keepQuiet(opt *redis.Options) {
 	opt.DisableIdentity = true
 	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return opt, nil
 }
 
 func translatePythonOptions(u *url.URL) error {
