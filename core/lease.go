@@ -120,13 +120,13 @@ func (l *lease) validUntil() time.Time {
 	return l.until
 }
 
-// end closes the lease once, by its loss or by its release at now; the first caller
-// gets true and the lock whose turn it is.
+// end closes the lease once, by its loss or by its release at now, and returns the lock
+// whose turn it is; true for the first caller.
 func (l *lease) end(now time.Time, lost bool) (*Lock, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over {
-		return nil, false
+		return l.lock, false
 	}
 	l.over = true
 	l.gone.Store(true)
@@ -162,15 +162,16 @@ func (l *lease) validFor(lock *Lock) time.Time {
 // the lock that lives on it.
 func (l *lease) lose() {
 	lock, first := l.end(time.Now(), true)
+	if lock != nil {
+		lock.ctx.cancel(ErrLost) // also by who comes second, and could go on before the first gets here
+	}
 	if !first {
 		return
 	}
 	l.m.keeper.forget(l)
-	if lock == nil {
-		return
+	if lock != nil {
+		l.m.lost(lock)
 	}
-	lock.ctx.cancel(ErrLost)
-	l.m.lost(lock)
 }
 
 // expireAt loses the lease if its time is over at now.

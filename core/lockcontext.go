@@ -48,25 +48,28 @@ func (c *lockContext) inner() context.Context {
 	return c.child
 }
 
-// cancel ends the context; the first cause counts.
+// cancel ends the context; the first cause counts. It has ended when cancel returns,
+// whoever was first.
 func (c *lockContext) cancel(cause error) {
 	c.mu.Lock()
-	if c.over {
-		c.mu.Unlock()
-		return
+	if !c.over {
+		c.over, c.cause = true, cause
+		c.first = c.child == nil && !isDone(c.parent)
 	}
-	c.over, c.cause = true, cause
-	stop := c.stop
-	if stop == nil {
-		select {
-		case <-c.parent.Done():
-		default:
-			c.first = true
-		}
-	}
+	stop, cause := c.stop, c.cause
 	c.mu.Unlock()
 	if stop != nil {
 		stop(cause)
+	}
+}
+
+// isDone asks by Done, whose word of a lock's context does not depend on the clock.
+func isDone(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return true
+	default:
+		return false
 	}
 }
 

@@ -56,3 +56,32 @@ func TestContextTellsTheSameToWhoComesLate(t *testing.T) {
 		}
 	}
 }
+
+// Of two who find that a lease is over, one is first to end it. The other one must not
+// be told that all is well before the first has done so.
+func TestWhoFindsTheLossSecondIsToldOfIt(t *testing.T) {
+	t.Parallel()
+	for name, done := range map[string]func(l *Lock){
+		"the lease has ended": func(l *Lock) { l.lease.end(time.Now(), true) },
+		"the context is about to": func(l *Lock) {
+			l.lease.end(time.Now(), true)
+			l.ctx.mu.Lock()
+			defer l.ctx.mu.Unlock()
+			l.ctx.over, l.ctx.cause = true, ErrLost
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, func(t *testing.T, _ *coretest.EmbeddedNodes, m *Manager) {
+				l := hold(t, m, "k")
+				require.NoError(t, l.Context().Err())
+				l.lease.mu.Lock()
+				l.lease.until = time.Now()
+				l.lease.mu.Unlock()
+				done(l)
+				require.Equal(t, context.Canceled, l.Context().Err())
+				require.Equal(t, ErrLost, context.Cause(l.Context()))
+				require.ErrorIs(t, l.Release(t.Context()), ErrExpired)
+			})
+		})
+	}
+}
