@@ -133,6 +133,7 @@ func (r *Redis) Set(ctx context.Context, key string, it Item) error {
 	if it.TTL < time.Millisecond {
 		return fmt.Errorf("%w: TTL %v: must be at least 1ms", ErrInvalid, it.TTL)
 	}
+	it.over = now() + int64(it.TTL)
 	own, heir, err := r.placesOf(key)
 	if err != nil {
 		return err

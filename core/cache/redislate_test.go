@@ -87,6 +87,32 @@ func TestLateFillIsRefused(t *testing.T) {
 	}
 }
 
+// TestAFillAgesWhileItIsStored: what a server learns after a while is as old as that,
+// however many round trips it took.
+func TestAFillAgesWhileItIsStored(t *testing.T) {
+	t.Parallel()
+	const lifetime, slow = 20 * time.Second, 200 * time.Millisecond
+	node := coretest.Redis(t, 1).Node(0)
+	proxy, err := coretest.StartProxy(node.URL())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, proxy.Close()) }()
+	opt := node.Options()
+	opt.Network, opt.Addr = "tcp", proxy.Addr()
+	store := cache.NewRedis(dial(t, opt))
+	proxy.Delay(slow, 0)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	begun := time.Now()
+	require.NoError(t, store.Set(ctx, "k", cache.Item{Value: []byte("v"), TTL: lifetime}))
+	age := time.Since(begun)
+	require.Greater(t, age, 2*slow, "the clock of the server is asked for first")
+	reader := cache.NewRedis(dial(t, node.Options()))
+	it, err := reader.Get(t.Context(), "k")
+	require.NoError(t, err)
+	require.Equal(t, "v", string(it.Value))
+	require.LessOrEqual(t, it.TTL, lifetime-age+time.Millisecond)
+}
+
 // TestLateFillAfterASlowLookIsRefused: a server that was slow to say what its clock
 // shows is given no more time for a fill than one that was quick.
 func TestLateFillAfterASlowLookIsRefused(t *testing.T) {

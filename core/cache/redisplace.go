@@ -216,10 +216,17 @@ func (p *place) set(ctx context.Context, key string, it Item, mark redisMark, of
 		}
 	}
 	entry, gen := p.r.namesOf(key)
-	args := []any{mark.gen, hexFence(mark.fence), f.encode(), it.TTL.Milliseconds(), hexFence(it.Fence), p.r.channel, notice}
-	end, err := p.runSet(ctx, []string{entry, gen}, args)
+	run := func() (int64, error) {
+		left := time.Duration(it.over - now()) // whatever has taken its time until here
+		if left < time.Millisecond {
+			return tooLate, nil
+		}
+		return p.runSet(ctx, []string{entry, gen},
+			[]any{mark.gen, hexFence(mark.fence), f.encode(), left.Milliseconds(), hexFence(it.Fence), p.r.channel, notice})
+	}
+	end, err := run()
 	if end == tooLate && err == nil { // by a clock that was not known, or was set: who hears of it is not late
-		end, err = p.runSet(ctx, []string{entry, gen}, args)
+		end, err = run()
 	}
 	switch {
 	case err != nil || end == isStored:

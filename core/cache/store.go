@@ -42,5 +42,6 @@ type Item struct {
 	// processes names it, so that those who queue for it look again.
 	Lock string
 
-	vital bool // it is worth the room that a server keeps for locks
+	vital bool  // it is worth the room that a server keeps for locks
+	over  int64 // when TTL is, by this process' clock; of Redis.Set, which may take long
 }
