@@ -13,9 +13,9 @@ import (
 
 // head is what the handler answered to a HEAD.
 type head struct {
-	status          int
-	header          http.Header // nil: nothing that has fields
-	begun, received time.Time
+	status int
+	header http.Header // nil: nothing that has fields
+	begun  time.Time
 }
 
 // learn compares what answers a HEAD with the stored response that it would have
@@ -72,7 +72,7 @@ func (x *exchange) freshen(said *head) {
 				return nil, errOutrun
 			}
 			resp := x.judge(&recorded{
-				request: get, names: x.names, name: x.name, begun: said.begun, received: said.received,
+				request: get, names: x.names, name: x.name, begun: said.begun, received: x.now(), waited: true,
 				status: old.Value.status, header: rfc9111.Freshen(old.Value.header, said.header), body: old.Value.body, complete: true,
 			})
 			resp.takePersonal() // there is no client to have it

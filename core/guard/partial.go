@@ -77,7 +77,7 @@ func (x *exchange) beside(w http.ResponseWriter, r *http.Request) error {
 	if !rec.live {
 		said.header = rec.sent
 	}
-	said.status, said.received = rec.status, x.now()
+	said.status = rec.status
 	x.learn(&said)
 	rec.goLive()
 	return err

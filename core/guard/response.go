@@ -59,6 +59,7 @@ type recorded struct {
 	name     string // of the stored response
 	fwd      rfc9111.Fwd
 	begun    time.Time
+	waited   bool // for the lock and the store, after it was answered
 	status   int
 	header   http.Header
 	body     []byte
@@ -69,9 +70,9 @@ type recorded struct {
 
 // requested is the time the handler was asked, where that counts: a response
 // with an Age has come from elsewhere, and was on its way while the handler ran
-// (RFC 9111 §4.2.3).
+// (RFC 9111 §4.2.3); and so was one that had to wait before it could be stored.
 func (rec *recorded) requested() (at time.Time) {
-	if len(rec.header["Age"]) > 0 {
+	if rec.waited || len(rec.header["Age"]) > 0 {
 		at = rec.begun
 	}
 	return at
