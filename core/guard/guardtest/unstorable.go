@@ -2,7 +2,6 @@ package guardtest
 
 import (
 	"bufio"
-	"compress/gzip"
 	"context"
 	"io"
 	"net/http"
@@ -326,32 +325,6 @@ func partialNotStored(e *env) {
 	require.Equal(s, "01", s.status(http.StatusPartialContent, s.get("/x/1", "Range", "bytes=0-1")).body)
 	require.Equal(s, "0123456789", s.ok(s.get("/x/1")).body)
 	require.Equal(s, "89", s.status(http.StatusPartialContent, s.get("/x/1", "Range", "bytes=8-")).body)
-}
-
-func compressed(e *env) {
-	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-			_, _ = io.WriteString(w, "hello")
-			return
-		}
-		w.Header().Set("Content-Encoding", "gzip") // and forgets to say Vary
-		z := gzip.NewWriter(w)
-		_, _ = io.WriteString(z, "hello")
-		_ = z.Close()
-	})
-	for range 2 {
-		a := s.ok(s.get("/x/1", "Accept-Encoding", "gzip"))
-		require.Equal(s, "gzip", a.Header.Get("Content-Encoding"))
-		z, err := gzip.NewReader(strings.NewReader(a.body))
-		require.NoError(s, err)
-		plain, err := io.ReadAll(z)
-		require.NoError(s, err)
-		require.Equal(s, "hello", string(plain))
-		a = s.ok(s.get("/x/1", "Accept-Encoding", "identity"))
-		require.Empty(s, a.Header["Content-Encoding"])
-		require.Equal(s, "hello", a.body)
-	}
-	s.runs(2, runs)
 }
 
 func fatGet(e *env) {
