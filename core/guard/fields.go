@@ -80,7 +80,7 @@ func (g *Guard) hitFields(res *cache.Result[*response]) *fields {
 func (g *Guard) answerFields(res *cache.Result[*response], fwd rfc9111.Fwd) fields {
 	age, ttl := res.Value.ages(res.Age)
 	h := maps.Clone(res.Value.header)
-	if res.State != cache.Fetched {
+	if res.State != cache.Fetched || len(h["Age"]) > 0 {
 		h["Age"] = []string{seconds(age)}
 	}
 	g.addStatus(h, g.statusOf(res, ttl, fwd))

@@ -108,15 +108,15 @@ func (g *Guard) judge(rec *recorded) *response {
 		header = completed(header, rec)
 	}
 	meta := g.policy.Describe(rec.status, header, rec.requested(), rec.received)
-	if rec.complete && len(header["Age"]) > 0 {
-		header["Age"] = []string{seconds(meta.InitialAge + time.Second - 1)} // for whoever reads it back
-	}
 	resp := &response{status: rec.status, full: header, body: rec.body, meta: meta}
 	if resp.reason = g.refusal(rec, header, &meta); resp.reason != rfc9111.OK {
 		resp.policy = cache.Policy{NoStore: true, HitForMiss: g.hitForMiss(rec.status)}
 		return resp
 	}
 	resp.header = rfc9111.StoredHeader(header, &meta)
+	if len(resp.header["Age"]) > 0 {
+		resp.header["Age"] = []string{seconds(meta.InitialAge + time.Second - 1)} // for whoever reads it back
+	}
 	resp.variant = resp.meta.Vary.AppendVariant(nil, rec.request, nil)
 	resp.policy = g.lifetimes(&meta)
 	resp.policy.Tags = g.tags(rec.names, rec.request, header)

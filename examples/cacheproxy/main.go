@@ -55,7 +55,10 @@ func run(ctx context.Context, listener net.Listener, origin, nodes string, fresh
 		return err
 	}
 	defer func() { _ = locks.Close() }()
-	handler, closeGuard, err := newProxy(origin, guard.Config{Locks: locks, Fresh: fresh, Stale: stale, Heuristic: 24 * time.Hour, ObeyClient: true})
+	handler, closeGuard, err := newProxy(origin, guard.Config{
+		Locks: locks, Fresh: fresh, Stale: stale, Heuristic: 24 * time.Hour, ObeyClient: true,
+		TargetedControl: []string{"CDN-Cache-Control"}, // the one of RFC 9213 §3.1
+	})
 	if err != nil {
 		return err
 	}
