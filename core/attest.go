@@ -22,6 +22,7 @@ func (n *node) attestLater(b *ballot) {
 		case now.refusal(time.Now()) != nil:
 			n.attestLater(now) // it was lengthened
 		default:
+			n.review()
 			n.attest(now, "over")
 		}
 	})

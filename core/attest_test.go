@@ -16,9 +16,13 @@ import (
 
 const bubbleTTL = time.Minute
 
-func managerIn(t *testing.T, nodes *coretest.EmbeddedNodes) *Manager {
+func managerIn(t *testing.T, nodes *coretest.EmbeddedNodes, edit ...func(*Config)) *Manager {
 	t.Helper()
-	m, err := New(Config{Clients: namedClients(t, nodes), NodeTimeout: time.Second, TTL: bubbleTTL, Logger: slog.New(slog.DiscardHandler)})
+	cfg := Config{Clients: namedClients(t, nodes), NodeTimeout: time.Second, TTL: bubbleTTL, Logger: slog.New(slog.DiscardHandler)}
+	for _, e := range edit {
+		e(&cfg)
+	}
+	m, err := New(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		_ = m.Close()

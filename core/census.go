@@ -100,6 +100,7 @@ func (c *census) conclude() {
 		}
 	}
 	c.n.attestLater(b)
+	c.n.review()
 	m.noteNode()
 }
 
@@ -110,6 +111,7 @@ func (c *census) repeat() {
 	c.b = nil
 	if c.n.ballot.CompareAndSwap(b, &ballot{id: b.id, since: b.since, lost: b.lost, why: errUnheard}) {
 		c.n.meetLater(meetAgain)
+		c.n.review()
 		c.n.m.noteNode()
 	}
 }

@@ -107,7 +107,7 @@ func TestLogOfFlappingNodeIsShort(t *testing.T) {
 			n.answered()
 		}
 		require.Equal(t, 10, log.about("node failed"))
-		require.Equal(t, 10, log.about("node answers again"))
+		require.Equal(t, 10, log.about("node votes again"))
 		require.NoError(t, m.Close())
 		time.Sleep(time.Minute)
 	})

@@ -49,7 +49,7 @@ func TestHealth(t *testing.T) {
 		}, patience, time.Millisecond)
 	}
 	require.Equal(t, 1, log.about("may evict lock keys"))
-	require.Equal(t, 1, log.about("cannot grant locks"))
+	require.Equal(t, 1, log.about("is a replica"))
 
 	require.NoError(t, nodes.Node(3).Freeze())
 	require.NoError(t, nodes.Node(4).Kill())

@@ -37,10 +37,9 @@ type node struct {
 	flushed atomic.Bool           // the marker went while the server ran
 	warned  atomic.Bool
 
-	errors atomic.Uint64
-	down   atomic.Bool
-	logged atomic.Int64 // when a failure was last logged, unix nanoseconds
-	missed atomic.Bool  // the log knows it as failed
+	errors   atomic.Uint64
+	down     atomic.Bool
+	standing standing
 
 	debtMu   sync.Mutex
 	debts    map[debt]time.Time // releases the node has not confirmed, until the key ends by itself. Guarded by debtMu
@@ -127,17 +126,17 @@ func (n *node) send(now time.Time, c wire.Call) {
 	n.wire.Send(now, c)
 }
 
-// failed counts what went wrong and tells about it at most once a second.
+// failed counts what went wrong, and tells of the first.
 func (n *node) failed(err error) {
 	n.errors.Add(1)
 	if !n.down.Swap(true) {
-		n.m.nodeDown(n, err)
+		n.fell(err)
 	}
 }
 
 func (n *node) answered() {
 	if n.down.Load() && n.down.Swap(false) {
-		n.m.nodeUp(n)
+		n.review()
 	}
 	if n.owing.Load() > 0 {
 		n.payDebts(time.Now())

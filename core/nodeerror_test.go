@@ -40,7 +40,7 @@ func TestForeignTypeIsLeftAlone(t *testing.T) {
 func TestNodeErrorsAreKept(t *testing.T) {
 	t.Parallel()
 	for word, breakIt := range map[string]func(*testing.T, *coretest.Nodes, *coretest.Node){
-		"READONLY": func(t *testing.T, ns *coretest.Nodes, n *coretest.Node) {
+		"is a replica": func(t *testing.T, ns *coretest.Nodes, n *coretest.Node) {
 			require.NoError(t, n.ReplicaOf(ns.Node(0)))
 		},
 		"OOM":       func(t *testing.T, _ *coretest.Nodes, n *coretest.Node) { require.NoError(t, n.FillUp()) },

@@ -28,9 +28,9 @@ import (
 // facts are what a server says of itself. Managed services and restricted users
 // may not be told; "" and -1 then.
 type facts struct {
-	runID, role, version, eviction string
-	uptime                         time.Duration
-	promoted                       bool // was a replica once, so its data may lack what its primary had last
+	runID, role, mode, version, eviction string
+	uptime                               time.Duration
+	promoted                             bool // was a replica once, so its data may lack what its primary had last
 }
 
 func parseInfo(text string) facts {
@@ -45,6 +45,8 @@ func parseInfo(text string) facts {
 			f.promoted = value != "-1"
 		case "role":
 			f.role = value
+		case "redis_mode":
+			f.mode = value
 		case "redis_version":
 			f.version = value
 		case "maxmemory_policy":
@@ -58,7 +60,18 @@ func parseInfo(text string) facts {
 	return f
 }
 
-func (f facts) replica() bool { return f.role == "slave" }
+// unfit says why the server can grant no lock, however well it answers.
+func (f facts) unfit() error {
+	switch {
+	case f.role == "slave":
+		return errReplica
+	case f.mode == "cluster":
+		return errClusterNode
+	case f.mode == "sentinel":
+		return errSentinel
+	}
+	return nil
+}
 
 // evicts reports whether the server may drop lock keys to make room: every lock
 // key has a TTL, the fencing counters have none.
@@ -73,6 +86,9 @@ func (n *node) greet(_ context.Context, c *wire.Session) error {
 	f := parseInfo(info.Text)
 	n.server.Store(&f)
 	n.m.warnOf(n, f)
+	if err := f.unfit(); err != nil {
+		return err
+	}
 	for _, script := range hotScripts {
 		if _, err := c.Load(script); err != nil {
 			return err
@@ -135,6 +151,7 @@ func (n *node) meet(r wire.Reply) {
 	if !b.since.IsZero() {
 		n.m.takeCensus(n, b)
 	}
+	n.review()
 }
 
 // meeting receives a marker asked for or written over the stream.
@@ -148,6 +165,7 @@ func (v meeting) Receive(_ int, r wire.Reply) {
 		v.n.m.settleMarkers()
 	case serverRefused(r.Err): // otherwise the next connection brings another meeting
 		v.n.ballot.Store(&ballot{why: fmt.Errorf("cannot write its marker: %w", r.Err)})
+		v.n.review()
 		v.n.meetLater(meetAgain)
 	}
 	v.n.m.noteNode()
@@ -227,7 +245,7 @@ func (m *Manager) forgot(n *node) {
 		return // being dealt with
 	}
 	n.flushed.Store(true) // without a restart, so its data may have gone just now
-	m.nodeDown(n, errForgot)
+	n.fell(errForgot)
 	n.send(time.Now(), wire.Call{Req: m.meetRequest(facts{uptime: -1}, "", false), To: meeting{n}, Force: true})
 }
 
@@ -342,14 +360,15 @@ func (n *node) identity() string {
 	return ""
 }
 
-// warnOf says once what makes a server unfit.
+// warnOf says once what makes a server unsafe.
 func (m *Manager) warnOf(n *node, f facts) {
-	if f.replica() && !n.warned.Swap(true) {
-		m.cfg.Logger.Warn("dlm: server is a replica and cannot grant locks; name its primary", "node", n.name)
-	}
 	if f.evicts() && !n.warned.Swap(true) {
 		m.cfg.Logger.Warn("dlm: server may evict lock keys; set maxmemory-policy noeviction", "node", n.name, "maxmemory-policy", f.eviction)
 	}
 }
 
-var errReplica = errors.New("is a replica: name the primary")
+var (
+	errReplica     = errors.New("is a replica: name the primary")
+	errClusterNode = errors.New("is a node of a Redis Cluster: pass a redis.NewClusterClient of the whole Cluster in Clients")
+	errSentinel    = errors.New("is a Sentinel: pass a redis.NewFailoverClient of its group in Clients")
+)

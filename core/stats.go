@@ -86,25 +86,3 @@ func (m *Manager) refuse(ctx context.Context, key string, w *waiter, err error) 
 	m.observe(ctx, Event{Kind: EventRefused, Key: key, Time: now, Duration: now.Sub(w.start), Err: err})
 	return err
 }
-
-// nodeDown tells of a node's failure. The log hears of it once a second at most,
-// however often the node comes and goes, and of the end of what it has heard of.
-func (m *Manager) nodeDown(n *node, err error) {
-	if m.isClosed() {
-		return
-	}
-	at := time.Now()
-	m.observe(context.Background(), Event{Kind: EventNodeDown, Node: n.name, Time: at, Err: err})
-	now := at.UnixNano()
-	if last := n.logged.Load(); now-last > int64(time.Second) && n.logged.CompareAndSwap(last, now) {
-		n.missed.Store(true)
-		m.cfg.Logger.Warn("dlm: node failed", "node", n.name, "error", err)
-	}
-}
-
-func (m *Manager) nodeUp(n *node) {
-	m.observe(context.Background(), Event{Kind: EventNodeUp, Node: n.name, Time: time.Now()})
-	if n.missed.Swap(false) {
-		m.cfg.Logger.Info("dlm: node answers again", "node", n.name)
-	}
-}
