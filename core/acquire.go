@@ -76,7 +76,7 @@ func (m *Manager) settings(s *settings, opts, more []Option) {
 		}
 	}
 	if !s.maxHoldSet && s.maxHold == 0 {
-		s.maxHold = maxHoldFactor * min(s.ttl, math.MaxInt64/maxHoldFactor)
+		s.maxHold = maxHoldFactor * min(max(s.ttl, 0), math.MaxInt64/maxHoldFactor)
 	}
 }
 

@@ -106,8 +106,8 @@ func (c Config) validate() error {
 	}
 	if c.DriftFactor < 0 || c.DriftFactor >= 1 || math.IsNaN(c.DriftFactor) {
 		refuse("DriftFactor: %v: must be at least 0 and below 1 (default %v)", c.DriftFactor, defaultDrift)
-	} else if err := c.settings().validate(c.DriftFactor); err != nil {
-		errs = append(errs, err)
+	} else {
+		errs = append(errs, c.settings().mistakes(c.DriftFactor)...)
 	}
 	if len(errs) == 0 {
 		return nil

@@ -63,10 +63,11 @@ func TestConfigRefusals(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 		})
 	}
-	_, err := New(Config{TTL: -1, DriftFactor: 0.5, NodeTimeout: -1})
-	for _, field := range []string{"Nodes", "TTL", "NodeTimeout"} {
+	_, err := New(Config{TTL: -1, Wait: -1, MaxHold: -1, DriftFactor: 0.5, NodeTimeout: -1})
+	for _, field := range []string{"Nodes", "TTL", "Wait", "MaxHold", "NodeTimeout"} {
 		require.ErrorContains(t, err, field, "every mistake is named at once")
 	}
+	require.Equal(t, 1, strings.Count(err.Error(), ErrInvalid.Error()))
 }
 
 func TestConfigDefaults(t *testing.T) {

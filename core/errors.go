@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -50,15 +51,21 @@ func (timeoutError) Error() string        { return "lock not acquired: timed out
 func (timeoutError) Timeout() bool        { return true }
 func (timeoutError) Is(target error) bool { return target == ErrNotAcquired }
 
+// opHealth is the one operation that is about no key.
+const opHealth = "health"
+
 // LockError says which operation failed on which key, and why.
 type LockError struct {
-	Op  string // "acquire", "extend", "renew", "release", "inspect"
-	Key string // as the caller gave it
+	Op  string // "acquire", "extend", "renew", "release", "inspect", "health"
+	Key string // as the caller gave it; "" of "health"
 	Err error
 }
 
 // Error quotes the key, which may hold any bytes.
 func (e *LockError) Error() string {
+	if e.Op == opHealth {
+		return fmt.Sprintf("dlm: %s: %v", e.Op, e.Err)
+	}
 	return fmt.Sprintf("dlm: %s %s: %v", e.Op, quoteKey(e.Key), e.Err)
 }
 
@@ -110,13 +117,15 @@ func (e *QuorumError) Unwrap() []error {
 }
 
 // causes is several truths about one failure; its text is the first one's with
-// the others behind it.
+// the others behind it, each once: the cause of a context may be its error.
 type causes []error
 
 func (c causes) Error() string {
-	parts := make([]string, len(c))
-	for i, err := range c {
-		parts[i] = err.Error()
+	parts := make([]string, 0, len(c))
+	for _, err := range c {
+		if text := err.Error(); !slices.Contains(parts, text) {
+			parts = append(parts, text)
+		}
 	}
 	return strings.Join(parts, ": ")
 }

@@ -11,7 +11,7 @@ import (
 // fewer than a majority can vote.
 func (m *Manager) Health(ctx context.Context) (Health, error) {
 	if m.isClosed() {
-		return Health{}, lockError("health", "", ErrClosed)
+		return Health{}, lockError(opHealth, "", ErrClosed)
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.NodeTimeout)
 	defer cancel()
@@ -31,7 +31,7 @@ func (m *Manager) Health(ctx context.Context) (Health, error) {
 		}
 	}
 	if h.Voting < h.Quorum {
-		return h, lockError("health", "", &QuorumError{Need: h.Quorum, Got: h.Voting, Nodes: bad})
+		return h, lockError(opHealth, "", &QuorumError{Need: h.Quorum, Got: h.Voting, Nodes: bad})
 	}
 	return h, nil
 }

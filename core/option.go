@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -72,27 +73,43 @@ func WithMetadata(note string) Option { return func(s *settings) { s.metadata = 
 const maxTTL = 100 * 365 * 24 * time.Hour
 
 func (s *settings) validate(driftFactor float64) error {
-	switch {
-	case s.ttl < time.Millisecond:
-		return fmt.Errorf("%w: TTL %v: must be at least 1ms", ErrInvalid, s.ttl)
-	case s.ttl > maxTTL:
-		return fmt.Errorf("%w: TTL %v: must be at most %v", ErrInvalid, s.ttl, maxTTL)
-	case s.ttl <= driftOf(s.ttl, driftFactor):
-		return fmt.Errorf("%w: TTL %v: must be longer than the clock drift allowance of %v", ErrInvalid, s.ttl, driftOf(s.ttl, driftFactor))
-	case s.wait < 0:
-		return fmt.Errorf("%w: Wait %v: must not be negative", ErrInvalid, s.wait)
-	case s.retryDelay <= 0:
-		return fmt.Errorf("%w: RetryDelay %v: must be positive", ErrInvalid, s.retryDelay)
-	case s.maxRetries < 0:
-		return fmt.Errorf("%w: MaxRetries %d: must not be negative", ErrInvalid, s.maxRetries)
-	case s.maxHold < 0:
-		return fmt.Errorf("%w: MaxHold %v: must not be negative", ErrInvalid, s.maxHold)
-	case s.maxOutage < 0:
-		return fmt.Errorf("%w: MaxOutage %v: must not be negative", ErrInvalid, s.maxOutage)
-	case len(s.metadata) > maxMetadata:
-		return fmt.Errorf("%w: metadata of %d bytes: at most %d", ErrInvalid, len(s.metadata), maxMetadata)
+	if mistakes := s.mistakes(driftFactor); len(mistakes) > 0 {
+		return fmt.Errorf("%w: %w", ErrInvalid, errors.Join(mistakes...))
 	}
 	return nil
+}
+
+// mistakes are all of them: setting, value and remedy. Without any it allocates
+// nothing, as every acquisition asks.
+func (s *settings) mistakes(driftFactor float64) (all []error) {
+	refuse := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
+	switch {
+	case s.ttl < time.Millisecond:
+		refuse("TTL %v: must be at least 1ms", s.ttl)
+	case s.ttl > maxTTL:
+		refuse("TTL %v: must be at most %v", s.ttl, maxTTL)
+	case s.ttl <= driftOf(s.ttl, driftFactor):
+		refuse("TTL %v: must be longer than the clock drift allowance of %v", s.ttl, driftOf(s.ttl, driftFactor))
+	}
+	if s.wait < 0 {
+		refuse("Wait %v: must not be negative", s.wait)
+	}
+	if s.retryDelay <= 0 {
+		refuse("RetryDelay %v: must be positive", s.retryDelay)
+	}
+	if s.maxRetries < 0 {
+		refuse("MaxRetries %d: must not be negative", s.maxRetries)
+	}
+	if s.maxHold < 0 {
+		refuse("MaxHold %v: must not be negative", s.maxHold)
+	}
+	if s.maxOutage < 0 {
+		refuse("MaxOutage %v: must not be negative", s.maxOutage)
+	}
+	if len(s.metadata) > maxMetadata {
+		refuse("metadata of %d bytes: at most %d", len(s.metadata), maxMetadata)
+	}
+	return all
 }
 
 // Check says what an acquisition with these options would be refused for before it
