@@ -24,7 +24,7 @@ type streak struct {
 
 const (
 	maxSilent    = 3           // timeouts in a row before a server is left alone
-	silencePause = time.Second // and for how long
+	silencePause = time.Second // and for how long, from the end of an attempt
 	// maxStreaks bounds what is remembered of servers that are gone for good: more
 	// than a Cluster can have of them.
 	maxStreaks = 1024
@@ -60,7 +60,7 @@ func (s *silence) timedOut(server string) {
 		one = &streak{}
 		s.streaks[server] = one
 	}
-	if one.timeouts++; one.timeouts == maxSilent {
+	if one.timeouts++; one.timeouts >= maxSilent {
 		one.retryAt = now() + int64(silencePause)
 	}
 	s.any.Store(true)

@@ -154,3 +154,22 @@ func TestSilentServersAreBounded(t *testing.T) {
 		t.Errorf("%d servers are remembered", len(s.streaks))
 	}
 }
+
+// An attempt takes as long as an answer may: where that is as long as the pause,
+// one request would make attempt after attempt otherwise, and wait for each.
+func TestPauseBeginsWhenTheAttemptEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &dividedStore{silent: map[string]bool{"a": true}, asked: map[string]int{}}
+		b := newBoundStore(s, silencePause, slog.New(slog.DiscardHandler))
+		for range maxSilent {
+			_, _ = b.get(t.Context(), "a")
+		}
+		time.Sleep(silencePause)
+		for range 3 { // what one miss asks
+			_, _ = b.get(t.Context(), "a")
+		}
+		if attempts := s.attempts("a"); attempts != maxSilent+1 {
+			t.Fatalf("%d attempts behind one pause", attempts-maxSilent)
+		}
+	})
+}
