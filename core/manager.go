@@ -111,7 +111,7 @@ func newManager(cfg Config) *Manager {
 		gates: map[string]*gate{}, held: map[*Lock]struct{}{}, ears: map[string]*gate{},
 		progress: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
 	}
-	m.keeper, m.watchdog = newKeeper(m), newWatchdog()
+	m.keeper, m.watchdog = newKeeper(m), newWatchdog(m.cfg.NodeTimeout)
 	m.longest.Store(int64(cfg.TTL))
 	return m
 }

@@ -11,11 +11,13 @@ import (
 // for all of them: hardly any wait lasts that long, and a timer of its own costs a
 // wait more than all the rest of it.
 type watchdog struct {
-	timer *time.Timer
+	timer    *time.Timer
+	patience time.Duration // with waits that were found overdue late
 
 	mu    sync.Mutex
 	waits wait // the ring's own place; behind it who waits, in the order of their due. Guarded by mu
 	armed bool // the timer runs. Guarded by mu
+	late  bool // it has run out late, and runs once more for those it is about. Guarded by mu
 }
 
 // wait is one wait for nodes.
@@ -27,8 +29,11 @@ type wait struct {
 	prev, next *wait     // nil while nobody waits. Guarded by the watchdog's mu
 }
 
-func newWatchdog() *watchdog {
-	d := &watchdog{timer: time.NewTimer(time.Hour)}
+// leastBehind is how late a timer is not for being a timer.
+const leastBehind = 10 * time.Millisecond
+
+func newWatchdog(nodeTimeout time.Duration) *watchdog {
+	d := &watchdog{timer: time.NewTimer(time.Hour), patience: nodeTimeout / 4}
 	d.timer.Stop()
 	d.waits.prev, d.waits.next = &d.waits, &d.waits
 	return d
@@ -80,6 +85,9 @@ func (d *watchdog) run(ctx context.Context) {
 func (d *watchdog) bark(now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.spares(now) {
+		return
+	}
 	for w := d.waits.next; w != &d.waits; w = d.waits.next {
 		if left := w.due.Sub(now); left > 0 {
 			d.timer.Reset(left)
@@ -90,6 +98,22 @@ func (d *watchdog) bark(now time.Time) {
 		w.done.raise()
 	}
 	d.armed = false
+}
+
+// spares lets those who are overdue wait a little longer if that was noticed late: the
+// process has been suspended, or had no processor, and what the nodes have answered
+// meanwhile is yet to be read. mu is held.
+func (d *watchdog) spares(now time.Time) bool {
+	first := d.waits.next
+	if d.late || first == &d.waits {
+		d.late = false
+		return false
+	}
+	behind := now.Sub(first.due)
+	if d.late = behind >= leastBehind; d.late {
+		d.timer.Reset(min(behind, d.patience))
+	}
+	return d.late
 }
 
 // rouse has everybody who waits look again.

@@ -16,7 +16,7 @@ func watched(t *testing.T, f func(*testing.T, *watchdog)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		d := newWatchdog()
+		d := newWatchdog(time.Second)
 		go d.run(ctx)
 		f(t, d)
 	})
@@ -45,6 +45,24 @@ func TestWatchdogEndsEachWaitWhenItIsDue(t *testing.T) {
 		d.forget(first) // who was found overdue is forgotten already
 		require.Equal(t, &d.waits, d.waits.next)
 	})
+}
+
+// A process that was suspended has not read what the nodes have answered meanwhile.
+func TestWatchdogSparesWhoItFindsOverdueLate(t *testing.T) {
+	for behind, spared := range map[time.Duration]time.Duration{
+		time.Hour: time.Second / 4, 20 * time.Millisecond: 20 * time.Millisecond, leastBehind - 1: 0,
+	} {
+		watched(t, func(t *testing.T, d *watchdog) {
+			began, late, next := time.Now(), newWait(), newWait()
+			d.watch(late, began.Add(-behind))
+			d.watch(next, began.Add(time.Second))
+			<-late.done
+			require.Equal(t, spared, time.Since(began), behind)
+			require.True(t, late.overdue.Load())
+			<-next.done
+			require.Equal(t, time.Second, time.Since(began), "in time, so at once")
+		})
+	}
 }
 
 func TestWatchdogForgetsWhoWasAnswered(t *testing.T) {

@@ -67,12 +67,27 @@ func (s *Stream) greet(ctx context.Context, conn net.Conn) error {
 // discard has the kernel drop what it could not deliver: an acquire that arrived
 // after the releases of the next connection would stay until its TTL.
 func discard(conn net.Conn) {
-	if over, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
-		conn = over.NetConn()
-	}
-	if tcp, ok := conn.(interface{ SetLinger(sec int) error }); ok {
+	if tcp, ok := beneath(conn).(interface{ SetLinger(sec int) error }); ok {
 		_ = tcp.SetLinger(0)
 	}
+}
+
+// beneath is the connection that TLS is spoken on, or conn itself.
+func beneath(conn net.Conn) net.Conn {
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		return over.NetConn()
+	}
+	return conn
+}
+
+// unread reports whether the node has said something that nobody has read yet, as it has
+// while this process was suspended. Then it is not the node that is silent.
+func unread(conn net.Conn) bool {
+	raw, some := rawConn(beneath(conn)), false
+	if raw != nil {
+		_ = raw.Control(func(fd uintptr) { some = readable(fd) })
+	}
+	return some
 }
 
 func (s *Stream) patience() time.Duration { return 4 * s.opt.Timeout }

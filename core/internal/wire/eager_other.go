@@ -3,3 +3,5 @@
 package wire
 
 func (r *eagerReader) lookAt(uintptr) bool { return true }
+
+func readable(uintptr) bool { return false }

@@ -21,3 +21,10 @@ func (r *eagerReader) lookAt(fd uintptr) bool {
 		}
 	}
 }
+
+// readable reports whether there is something to read.
+func readable(fd uintptr) bool {
+	var b [1]byte
+	n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK) // which Go's sockets do not wait for
+	return err == nil && n > 0
+}

@@ -61,7 +61,7 @@ func (s *Stream) await(ctx context.Context, conn net.Conn, in *bufio.Reader) err
 		if !errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() != nil {
 			return err
 		}
-		if s.silence() > s.patience() && s.reachable(ctx) {
+		if s.silence() > s.patience() && !unread(conn) && s.reachable(ctx) {
 			discard(conn)
 			return fmt.Errorf("connection dead: the node answers on another one: %w", err)
 		}

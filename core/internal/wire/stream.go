@@ -213,7 +213,7 @@ func (s *Stream) refusal(now time.Time, force bool) error {
 	if force || s.flights.len() == 0 {
 		return nil
 	}
-	if silent := now.Sub(s.flights.front().at); silent > s.opt.Timeout {
+	if silent := now.Sub(s.flights.front().at); silent > s.opt.Timeout && !unread(s.conn) {
 		return &SilentError{For: silent}
 	}
 	return nil
