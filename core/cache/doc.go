@@ -40,7 +40,7 @@
 //	Stale Data Strategy: is_stale_acceptable(stale_data)                           Cache.Lookup (StaleStrategy)
 //	Tiered Cache Integration: TieredCacheManager before protect_cache_stampede     NewTiered
 //	SWR Pattern: create_task(refresh_with_lock), the stale data at once            Config (StaleWhileRevalidate)
-//	Lock Manager Statistics: get_statistics()["stale_data_cache_size"]             Cache.Stats
+//	Lock Manager Statistics: get_statistics()["stale_data_cache_size"]             Memory.Usage
 //
 // and, of what its classes offer beside the README, clear_stale_cache is
 // Cache.Invalidate, and get_stale_data Cache.Peek.

@@ -3,7 +3,7 @@
 // before the handlers of theirs, and [Guard.Serve] is all that another adapter
 // needs.
 //
-// # Three attitudes
+// # Three modes
 //
 //	Fresh 0, Stale 0    serializes: requests of one key run one at a time in the fleet
 //	Fresh 0, Stale > 0  serializes, and hands the last response to whoever finds the lock taken

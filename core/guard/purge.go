@@ -6,8 +6,12 @@ import "context"
 // of all routes, targets and variants of the Guard's Namespace. Nothing made
 // before the call is served by this process once it returned, nor by another one
 // a message later, or 3 seconds where the message is lost (see [cache.Tiered]), and
-// handlers under way do not store what they answer. On an error repeat it: the store
-// may still have what was to go. Keys are taken literally.
+// handlers under way do not store what they answer. Keys are taken literally.
+//
+// On an error repeat it: the store may still have what was to go. A node of the
+// default Store that is down is an error too, but brings nothing back when it
+// returns: this process purges it then, if it still runs (see [cache.Redis], on a
+// Ring). So a handler that has written need not fail for it.
 func (g *Guard) Purge(ctx context.Context, keys ...string) error {
 	return g.purge(ctx, keyTag, keys)
 }

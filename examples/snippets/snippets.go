@@ -20,8 +20,8 @@ import (
 // Profile stands for whatever is dear to make.
 type Profile struct{ Name string }
 
-// attitudes are the three kinds of guard.
-func attitudes(locks *core.Manager) [3]guard.Config {
+// modes are those of a guard.
+func modes(locks *core.Manager) [3]guard.Config {
 	serialize := guard.Config{
 		Locks: locks,
 		Key:   keyfuncs.MustTemplate("order_<id>"),

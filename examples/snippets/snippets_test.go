@@ -33,8 +33,8 @@ func manager(t *testing.T) *core.Manager {
 	return locks
 }
 
-func TestAttitudesAreValid(t *testing.T) {
-	for _, cfg := range attitudes(manager(t)) {
+func TestModesAreValid(t *testing.T) {
+	for _, cfg := range modes(manager(t)) {
 		g, err := guard.New(cfg)
 		require.NoError(t, err)
 		require.NoError(t, g.Close())

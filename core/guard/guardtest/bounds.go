@@ -22,8 +22,8 @@ var bounds = []behaviour{
 	{name: "a lease too short to be relied upon is a mistake in the configuration", test: leaseTooShort, at: wrap},
 }
 
-// attitudes are those of doc.go.
-func attitudes(edit func(*guard.Config)) map[string]guard.Config {
+// modes are those of doc.go.
+func modes(edit func(*guard.Config)) map[string]guard.Config {
 	configs := map[string]guard.Config{"serialized": {}, "serialized, stale": {Stale: time.Hour}, "cached": {Fresh: time.Hour}}
 	for name, cfg := range configs {
 		cfg.Namespace = name
@@ -37,7 +37,7 @@ func attitudes(edit func(*guard.Config)) map[string]guard.Config {
 // there is.
 func freeWithoutWait(e *env) {
 	for _, wait := range []time.Duration{-1, 1} {
-		for name, cfg := range attitudes(func(cfg *guard.Config) { cfg.Wait = wait }) {
+		for name, cfg := range modes(func(cfg *guard.Config) { cfg.Wait = wait }) {
 			cfg.Namespace += wait.String()
 			s := e.serve(route(e.guard(cfg), write("hello")))
 			require.Eventually(s, func() bool { return s.get("/x/1").body == "hello" }, patience, time.Millisecond, "%s, %v", name, wait)
@@ -46,7 +46,7 @@ func freeWithoutWait(e *env) {
 }
 
 func takenWithoutWait(e *env) {
-	for name, cfg := range attitudes(func(cfg *guard.Config) { cfg.Wait = -1 }) {
+	for name, cfg := range modes(func(cfg *guard.Config) { cfg.Wait = -1 }) {
 		g := newGate()
 		s := e.serve(route(e.guard(cfg), g.ServeHTTP))
 		holder := s.goGetUntilQueued(context.Background(), "/x/1")
@@ -61,7 +61,7 @@ func takenWithoutWait(e *env) {
 // longerThanLease takes a longer lease where a busy machine did not get around to
 // renew a short one.
 func longerThanLease(e *env) {
-	for name, cfg := range attitudes(func(cfg *guard.Config) { cfg.Wait, cfg.MaxHold = patience, time.Hour }) {
+	for name, cfg := range modes(func(cfg *guard.Config) { cfg.Wait, cfg.MaxHold = patience, time.Hour }) {
 		kept := func(ttl time.Duration) bool {
 			cfg := cfg
 			cfg.TTL, cfg.Namespace = ttl, name+ttl.String()
@@ -98,7 +98,7 @@ func outlasting(r *http.Request, ttl time.Duration) string {
 
 func holdShorterThanLease(e *env) {
 	// A grant may take long on a busy machine, and must leave something of the lease.
-	for name, cfg := range attitudes(func(cfg *guard.Config) { cfg.TTL, cfg.MaxHold = time.Second, time.Nanosecond }) {
+	for name, cfg := range modes(func(cfg *guard.Config) { cfg.TTL, cfg.MaxHold = time.Second, time.Nanosecond }) {
 		cause := make(chan error, 1)
 		s := e.serve(route(e.guard(cfg), func(_ http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
@@ -110,7 +110,7 @@ func holdShorterThanLease(e *env) {
 }
 
 func leaseTooShort(e *env) {
-	for name, cfg := range attitudes(func(cfg *guard.Config) { cfg.TTL = 2 * time.Millisecond }) {
+	for name, cfg := range modes(func(cfg *guard.Config) { cfg.TTL = 2 * time.Millisecond }) {
 		cfg.Locks, cfg.Key = e.locks, byID
 		_, err := guard.New(cfg)
 		require.True(e, errors.Is(err, core.ErrInvalid), name)
