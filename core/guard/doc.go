@@ -99,7 +99,8 @@
 // The lock is named by [Config.Key], apart for every route, method and
 // [Config.Namespace] unless [Config.Scope] says otherwise. A stored response is
 // named by that and by its target (host, path and query), so nothing a client
-// may vary without being asked decides what others get. A handler that answers
+// may vary without being asked decides what others get; with [Config.Fresh] so is
+// the lock that it is made under. A handler that answers
 // differently to some header field has to say so in Vary, as to any cache;
 // [Config.IdentityHeaders] helps where it does not.
 //
