@@ -22,6 +22,11 @@ func Middleware(g *guard.Guard) echo.MiddlewareFunc {
 // Wrap returns h behind g. A refusal is an [echo.HTTPError] for the
 // application's HTTPErrorHandler, with a [guard.Refusal] inside; an error of h
 // goes there as well.
+//
+// Where a response may be shared, the error of h is rendered at once. Middleware that
+// makes other errors of errors has to stand behind g to be heard, or be the
+// HTTPErrorHandler's. In front of g take middleware.ContextTimeout: middleware.Timeout
+// answers an error that has been rendered with an empty body.
 func Wrap(g *guard.Guard, h echo.HandlerFunc) echo.HandlerFunc {
 	mustGuard(g)
 	if h == nil {
@@ -40,7 +45,17 @@ func serve(g *guard.Guard, c echo.Context, r *guard.Routed, h echo.HandlerFunc) 
 	err := g.ServeRouted(c.Response(), r, func(w http.ResponseWriter, r *http.Request) error {
 		return run(c, w, r, h)
 	})
-	return httpError(c, err)
+	return httpError(c, timedOut(c, err))
+}
+
+// timedOut lets middleware that has set a deadline find it in the error. The context
+// of a handler whose response may be shared ends for more reasons than that, and does
+// not say so.
+func timedOut(c echo.Context, err error) error {
+	if over := c.Request().Context().Err(); over != nil && errors.Is(err, context.Canceled) {
+		return errors.Join(err, over)
+	}
+	return err
 }
 
 // KeyFunc makes a key function of one that reads the [echo.Context]. It fails
@@ -59,7 +74,8 @@ func KeyFunc(key func(echo.Context) (string, error)) func(*http.Request) (string
 // run lends c to h with the writer and the request of the guard. A response
 // that is captured gets an echo.Response of its own, so that the outer one is
 // committed, and its hooks run, when the client is answered; and an error is
-// rendered into it, because what it says may be all that other clients get.
+// rendered into it, because what it says may be all that other clients get. An
+// error at the end of the context is for middleware with timeouts to render.
 func run(c echo.Context, w http.ResponseWriter, r *http.Request, h echo.HandlerFunc) error {
 	outer, request := c.Response(), c.Request()
 	defer func() {
@@ -72,7 +88,7 @@ func run(c echo.Context, w http.ResponseWriter, r *http.Request, h echo.HandlerF
 	}
 	c.SetResponse(echo.NewResponse(w, c.Echo()))
 	err := h(c)
-	if err != nil {
+	if err != nil && (c.Response().Committed || r.Context().Err() == nil) {
 		c.Error(err)
 	}
 	return err

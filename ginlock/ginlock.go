@@ -19,6 +19,10 @@ func Middleware(g *guard.Guard) gin.HandlerFunc { return Wrap(g, (*gin.Context).
 // Wrap returns h behind g. A request that g answers by itself aborts the chain. A
 // refusal is answered, and stands in c.Errors as a [guard.Refusal]: a private error,
 // as it may name the key.
+//
+// A handler that leaves an error in c.Errors and writes no content has not answered:
+// middleware in front of g can, as without it, but to this client alone. The same goes
+// for one that hands over with [gin.Engine.HandleContext]; guard the route it goes to.
 func Wrap(g *guard.Guard, h gin.HandlerFunc) gin.HandlerFunc {
 	switch {
 	case g == nil:
@@ -39,10 +43,9 @@ func Wrap(g *guard.Guard, h gin.HandlerFunc) gin.HandlerFunc {
 func serve(g *guard.Guard, c *gin.Context, r *guard.Routed, h gin.HandlerFunc) (ran bool) {
 	err := g.ServeRouted(c.Writer, r, func(w http.ResponseWriter, r *http.Request) error {
 		ran = true
-		run(c, w, r, h)
-		return nil
+		return run(c, w, r, h)
 	})
-	if err != nil {
+	if err != nil && !leave(c, err) {
 		_ = c.Error(err)
 		guard.WriteRefusal(c.Writer, err)
 	}
@@ -63,18 +66,18 @@ func KeyFunc(key func(*gin.Context) (string, error)) func(*http.Request) (string
 }
 
 // run lends c to h with the writer and the request of the guard.
-func run(c *gin.Context, w http.ResponseWriter, r *http.Request, h gin.HandlerFunc) {
-	outer, request := c.Writer, c.Request
+func run(c *gin.Context, w http.ResponseWriter, r *http.Request, h gin.HandlerFunc) error {
+	outer, request, errs := c.Writer, c.Request, len(c.Errors)
 	defer func() { c.Writer, c.Request = outer, request }()
 	c.Request = r
 	if w == http.ResponseWriter(outer) {
 		h(c)
-		return
+		return nil
 	}
-	inner := newWriter(w)
+	inner := newWriter(r.Context(), w, outer.Status())
 	c.Writer = inner
 	h(c)
-	inner.WriteHeaderNow() // c.Status(204) alone writes nothing
+	return outcome(c, inner, outer, errs)
 }
 
 type contextKey struct{}

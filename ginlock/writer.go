@@ -2,6 +2,7 @@ package ginlock
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -11,17 +12,22 @@ import (
 
 // writer is a gin.ResponseWriter over any http.ResponseWriter, for handlers
 // whose response is captured. As gin's own it sends the status with the first
-// byte, so that c.Status may still be overruled.
+// byte, so that c.Status may still be overruled. It keeps a header without content
+// back until the chain has returned: it may be left to others to write that.
 type writer struct {
 	http.ResponseWriter
+	ctx    context.Context // the handler's
 	status int
-	size   int // -1 until the header went out
+	size   int  // -1 until the header is settled
+	sent   bool // the header went out
 }
 
 var _ gin.ResponseWriter = (*writer)(nil)
 
-func newWriter(w http.ResponseWriter) *writer {
-	return &writer{ResponseWriter: w, status: http.StatusOK, size: -1}
+// newWriter returns a writer with the status that stands so far: gin has chosen one
+// for requests without a route.
+func newWriter(ctx context.Context, w http.ResponseWriter, status int) *writer {
+	return &writer{ResponseWriter: w, ctx: ctx, status: status, size: -1}
 }
 
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -29,9 +35,13 @@ func (w *writer) Status() int                 { return w.status }
 func (w *writer) Size() int                   { return w.size }
 func (w *writer) Written() bool               { return w.size >= 0 }
 
-// WriteHeader passes an informational status on at once, as net/http does.
+// WriteHeader passes an informational status on at once, as net/http does, and an
+// error that comes too late: the Guard does not store what was answered before.
 func (w *writer) WriteHeader(code int) {
 	switch {
+	case w.Written() && code >= http.StatusInternalServerError:
+		w.send()
+		w.ResponseWriter.WriteHeader(code)
 	case w.Written():
 	case code >= 100 && code < 200 && code != http.StatusSwitchingProtocols:
 		w.ResponseWriter.WriteHeader(code)
@@ -40,44 +50,47 @@ func (w *writer) WriteHeader(code int) {
 	}
 }
 
-func (w *writer) WriteHeaderNow() {
-	if !w.Written() {
-		w.size = 0
+func (w *writer) WriteHeaderNow() { w.size = max(w.size, 0) }
+
+func (w *writer) send() {
+	w.WriteHeaderNow()
+	if !w.sent {
+		w.sent = true
 		w.ResponseWriter.WriteHeader(w.status)
 	}
 }
 
 func (w *writer) Write(p []byte) (int, error) {
-	w.WriteHeaderNow()
+	w.send()
 	n, err := w.ResponseWriter.Write(p)
 	w.size += n
 	return n, err
 }
 
 func (w *writer) WriteString(s string) (int, error) {
-	w.WriteHeaderNow()
+	w.send()
 	n, err := io.WriteString(w.ResponseWriter, s)
 	w.size += n
 	return n, err
 }
 
 func (w *writer) Flush() {
-	w.WriteHeaderNow()
+	w.send()
 	_ = http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	w.size = max(w.size, 0)
-	return http.NewResponseController(w.ResponseWriter).Hijack()
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	w.size, w.sent = max(w.size, 0), true
+	return conn, rw, err
 }
 
-// CloseNotify is only there because gin.ResponseWriter demands it.
+// CloseNotify is what c.Stream ends by. There is more than one client whose leaving
+// ends a response that may be shared, and the context knows.
 func (w *writer) CloseNotify() <-chan bool {
-	//lint:ignore SA1019 gin's own writer has it
-	if notifier, ok := w.ResponseWriter.(http.CloseNotifier); ok {
-		return notifier.CloseNotify()
-	}
-	return nil
+	gone := make(chan bool, 1)
+	context.AfterFunc(w.ctx, func() { gone <- true })
+	return gone
 }
 
 func (w *writer) Pusher() http.Pusher {

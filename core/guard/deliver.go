@@ -28,7 +28,7 @@ func (g *Guard) sendShared(w http.ResponseWriter, r *http.Request, resp *respons
 		return
 	}
 	if lines := r.Header["Range"]; len(lines) > 0 && r.Method == http.MethodGet && resp.meta.RangeApplies(r.Header) &&
-		!rfc9111.RecodedOutside(w.Header(), r.Header, resp.header) {
+		!rfc9111.MayBeRecoded(w.Header(), r.Header, resp.header) {
 		sendRanges(w, lines, resp)
 		return
 	}
@@ -57,6 +57,9 @@ func (g *Guard) deliverOwn(w http.ResponseWriter, r *http.Request, resp *respons
 	}
 	h := w.Header()
 	addHeader(h, resp.full)
+	if resp.reason == reasonUnanswered {
+		return
+	}
 	s.Detail = string(resp.reason)
 	g.addStatus(h, s)
 	// The handler was asked without the client's conditions: see forwarded.

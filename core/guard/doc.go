@@ -17,6 +17,10 @@
 // [Config.ReadAhead]; a slow reader of the response does hold the lock, as long
 // as [Config.MaxHold] lets it: set the server's WriteTimeout.
 //
+// Middleware that answers without waiting for its handler, such as
+// http.TimeoutHandler, belongs in front of a Guard. Behind one it gives the lock back
+// while the handler still runs.
+//
 // # What is promised
 //
 // Requests of different keys never wait for each other. Of those that find nothing
@@ -78,10 +82,17 @@
 // A stale response is refreshed by a request of the Guard's own: a copy of the
 // one that found it stale, sent through the http.Server's handler once more, so
 // that every router and middleware on the way sets up what the handler expects.
+// What the server's BaseContext and ConnContext add is not in its context.
 // [IsRefresh] tells it from a client's. It lasts as long as the handler, also where
 // a middleware such as http.TimeoutHandler answers before. Without a server, as in tests with
 // httptest.ResponseRecorder, the request that finds a response stale refreshes
 // it itself.
+//
+// A handler that writes nothing and returns an error of its framework's, or gives up
+// at the end of its context, has not answered. Whatever middleware or the framework
+// makes of that goes to the one client; nothing is stored, and a refresh leaves what
+// is stored as it was. A response whose handler fails when some of it is written, by
+// an error or by a panic that was recovered to a server error, is not stored either.
 //
 // A stale response stands in for a server error, where stale-if-error or Stale
 // allow it, but not for a panic: that goes on to whatever recovers it, as without

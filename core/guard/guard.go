@@ -89,7 +89,9 @@ func (g *Guard) Close() (err error) {
 // next runs the guarded handler, at most once, in the calling goroutine, with
 // the writer and the request it must use: the writer is w itself unless the
 // response has to be captured, and the request carries the lock's context.
-// What next returns, Serve returns. A *[Refusal] returned by Serve is a request
+// What next returns, Serve returns. Where next returns an error without having
+// answered, or has not answered by the end of its context, nobody has: that is left to
+// the caller, and nothing is stored. A *[Refusal] returned by Serve is a request
 // that nobody has answered yet: see [WriteRefusal]. A panic of next passes
 // through, with the lock released.
 func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request) error) error {

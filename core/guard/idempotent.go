@@ -146,6 +146,11 @@ func (g *Guard) once(w http.ResponseWriter, r *http.Request, name string, print 
 			if refusal := (*Refusal)(nil); errors.As(handlerErr, &refusal) && !rec.live {
 				return nil, handlerErr // not what the handler answers
 			}
+			if rec.unanswered(ctx, handlerErr) {
+				own = rec.left(handlerErr)
+				return own, nil
+			}
+			rec.failing(handlerErr)
 			own = g.keepable(rec, print)
 			return own, nil
 		},
@@ -161,6 +166,9 @@ func (g *Guard) once(w http.ResponseWriter, r *http.Request, name string, print 
 	case own == nil && subtle.ConstantTimeCompare(res.Value.variant, print) == 0:
 		return &Refusal{Status: http.StatusUnprocessableEntity, Err: ErrIdempotencyMismatch}
 	case own != nil && own.live:
+		return handlerErr
+	case own != nil && own.reason == reasonUnanswered:
+		addHeader(w.Header(), own.full)
 		return handlerErr
 	}
 	header := res.Value.header

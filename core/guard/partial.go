@@ -65,13 +65,23 @@ func (x *exchange) beside(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	aborted, err := rec.attempt(x.next, writer, r, x.covers())
+	unanswered := !aborted && rec.unanswered(r.Context(), err)
+	if unanswered {
+		rec.status = httpStatus(err)
+	} else {
+		rec.failing(err)
+	}
 	if aborted || !rec.live && rec.failed(r.Method) {
 		if x.standIn(w, errFailed) {
 			return nil
 		}
 	}
-	if aborted {
+	switch {
+	case aborted:
 		panic(http.ErrAbortHandler)
+	case unanswered:
+		addHeader(w.Header(), rec.header)
+		return err
 	}
 	rec.finish()
 	if !rec.live {

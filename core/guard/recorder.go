@@ -29,6 +29,7 @@ type recorder struct {
 	broken error  // of the client's connection
 	deaf   bool   // the client knows no 1xx
 
+	spoiled bool // the handler has failed after it had answered
 	refused bool // what is recorded answers for the handler, which did not run
 }
 
@@ -83,6 +84,8 @@ func (rec *recorder) Unwrap() http.ResponseWriter { return rec.w }
 func (rec *recorder) WriteHeader(status int) {
 	switch {
 	case rec.status != 0:
+		// net/http would ignore it. It is what says that a panic was recovered inside.
+		rec.spoiled = rec.spoiled || status >= 500
 	case status >= 100 && status < 200 && status != http.StatusSwitchingProtocols:
 		rec.inform(status)
 	default:
@@ -245,8 +248,11 @@ func (rec *recorder) trailers() http.Header {
 	return found
 }
 
-// cutShort reports a body that is not as long as it was said to be.
+// cutShort reports a body that is not as long as it was said to be, or was to be.
 func (rec *recorder) cutShort() bool {
+	if rec.spoiled {
+		return true
+	}
 	lines := rec.sent["Content-Length"]
 	return len(lines) > 0 && bodyAllowed(rec.status) && lines[0] != strconv.Itoa(len(rec.body))
 }
@@ -284,9 +290,11 @@ func listField(name string) bool {
 	return false
 }
 
-// nowhere is the writer of a run that no client waits for.
+// nowhere is the writer of a run that no client waits for. As a server's own it can be
+// flushed, which frameworks take for granted.
 type nowhere struct{ header http.Header }
 
 func (n nowhere) Header() http.Header         { return n.header }
 func (n nowhere) Write(p []byte) (int, error) { return len(p), nil }
 func (n nowhere) WriteHeader(int)             {}
+func (n nowhere) Flush()                      {}

@@ -141,8 +141,12 @@ func (g *Guard) arrived(w http.ResponseWriter, r *http.Request, n names, next ha
 	}
 	run.err = errPanicked // unless it returns
 	defer close(run.done)
-	resp, err := g.run(r.Context(), w, &recorded{request: r, names: n, name: run.name, fwd: rfc9111.FwdStale}, next)
-	if resp != nil {
+	resp, err := g.run(r.Context(), w, &recorded{request: r, names: n, name: run.name, fwd: rfc9111.FwdStale, behind: true}, next)
+	switch {
+	case resp == nil:
+	case resp.reason == reasonUnanswered:
+		resp, err = nil, errUnanswered
+	default:
 		resp.takePersonal() // there is no client to have it
 	}
 	run.resp, run.err = resp, err

@@ -56,9 +56,8 @@ const retrySoon = time.Second
 // will read of it.
 func (g *Guard) refuseKey(r *http.Request, err error) error {
 	status := http.StatusBadRequest
-	var has interface{ HTTPStatus() int }
-	if errors.As(err, &has) && has.HTTPStatus() >= 400 && has.HTTPStatus() <= 599 {
-		status = has.HTTPStatus()
+	if told := httpStatus(err); told >= 400 && told <= 599 {
+		status = told
 	}
 	refusal := &Refusal{Status: status, Err: err}
 	if status >= 500 {

@@ -58,6 +58,7 @@ type recorded struct {
 	names    names
 	name     string // of the stored response
 	fwd      rfc9111.Fwd
+	behind   bool // no client waits for the answer
 	begun    time.Time
 	waited   bool // for the lock and the store, after it was answered
 	status   int

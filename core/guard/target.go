@@ -50,7 +50,8 @@ func (g *Guard) appendTarget(dst []byte, r *http.Request) []byte {
 	if !isTarget(r.RequestURI, path, r.URL.RawQuery) {
 		// A middleware took a prefix off, or rewrote the path for reasons of its own.
 		// Last, and never empty: it can be told from its absence, and from a variant.
-		dst = appendField(dst, r.RequestURI)
+		path, query, _ := strings.Cut(r.RequestURI, "?")
+		dst = appendField(dst, path+"?"+g.query(query))
 	}
 	return dst
 }

@@ -2,7 +2,9 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"time"
 
 	"github.com/market-intel-brain/dlm/core/cache"
 	"github.com/market-intel-brain/dlm/core/guard/internal/rfc9111"
@@ -16,6 +18,9 @@ func (e *unusableError) Error() string {
 	return "guard: the handler answered " + http.StatusText(e.resp.status)
 }
 
+// errUnread ends a refresh that has begun to stream: its response is for nobody.
+var errUnread = errors.New("guard: nobody reads the response of a background refresh")
+
 // run records one run of the handler, as a validation of what is stored where
 // that has a validator.
 func (g *Guard) run(ctx context.Context, w http.ResponseWriter, x *recorded, next handler) (*response, error) {
@@ -28,15 +33,23 @@ func (g *Guard) run(ctx context.Context, w http.ResponseWriter, x *recorded, nex
 	rec, writer := newRecorder(w, x.request, g.MaxBody)
 	rec.onLive = func() {
 		g.tellLive(rec, x.fwd, cache.Waited(ctx))
+		g.spare(rec, x.request)
 		tie.slip(g.hitForMiss(rec.status))
+		if x.behind {
+			tie.cancel(errUnread)
+		}
 	}
 	x.begun = g.now()
 	aborted, handlerErr := rec.attempt(g.toldOf(next, rec), writer, req, stored && g.standsIn(old))
 	if aborted {
 		return nil, abortedError{}
 	}
-	resp := g.settle(ctx, rec, x, asked)
-	resp.err = handlerErr
+	resp := rec.left(handlerErr)
+	if !rec.unanswered(ctx, handlerErr) {
+		rec.failing(handlerErr)
+		resp = g.settle(ctx, rec, x, asked)
+		resp.err = handlerErr
+	}
 	failed := serverError(resp.status) || resp.reason == reasonCutShort
 	if stored && failed && !resp.live && g.standsIn(old) {
 		return resp, &unusableError{resp}
@@ -66,6 +79,19 @@ func (g *Guard) prior(ctx context.Context, x *recorded) (cache.Result[*response]
 func (g *Guard) tellLive(rec *recorder, fwd rfc9111.Fwd, waited bool) {
 	if rec.sent != nil {
 		g.addStatus(rec.sent, rfc9111.CacheStatus{Fwd: fwd, Collapsed: g.inVain(waited), Detail: string(reasonIncomplete)})
+	}
+}
+
+// spare answers a client that has what is about to go out to it. The handler was asked
+// without the client's conditions: see forwarded.
+func (g *Guard) spare(rec *recorder, r *http.Request) {
+	if rec.sent == nil || !conditional(r) {
+		return
+	}
+	meta := g.policy.Describe(rec.status, rfc9111.Canonical(rec.sent), time.Time{}, g.now())
+	if meta.Evaluate(r.Header) == rfc9111.NotModified {
+		rfc9111.SetNotModified(rec.sent)
+		rec.status, rec.body = http.StatusNotModified, nil
 	}
 }
 

@@ -27,6 +27,7 @@ var caching = []behaviour{
 	{name: "the query is part of the identity", test: queryApart},
 	{name: "the Host is part of the identity", test: hostApart},
 	{name: "IgnoreQuery leaves out what it names", test: ignoresQuery},
+	{name: "IgnoreQuery leaves out what it names behind a prefix, too", test: ignoresQueryBehindPrefix},
 	{name: "IgnoreHost leaves the Host out", test: ignoresHost},
 	{name: "Vary keeps variants apart", test: variants},
 	{name: "Vary: * is not stored", test: varyStar},
@@ -237,6 +238,23 @@ func ignoresQuery(e *env) {
 	s.runs(1, runs)
 	s.ok(s.get("/x/1?a=2"))
 	s.runs(2, runs)
+}
+
+func ignoresQueryBehindPrefix(e *env) {
+	handler, runs := counted(write("hello"))
+	g := e.guard(guard.Config{Fresh: time.Hour, IgnoreQuery: []string{"utm"}})
+	app := e.adapter.App([]Route{{Method: http.MethodGet, Pattern: "/x/{id}", Chain: e.chain, Guard: g, Handler: handler}})
+	mux := http.NewServeMux()
+	mux.Handle("/api/", http.StripPrefix("/api", app))
+	mux.Handle("/old/", http.StripPrefix("/old", app))
+	s := e.serveHandler(mux)
+	for _, path := range []string{"/api/x/1?utm=a", "/api/x/1?utm=b", "/api/x/1"} {
+		s.ok(s.get(path))
+		s.runs(1, runs)
+	}
+	s.ok(s.get("/api/x/1?page=2&utm=a"))
+	s.ok(s.get("/old/x/1?utm=a"))
+	s.runs(3, runs)
 }
 
 func ignoresHost(e *env) {

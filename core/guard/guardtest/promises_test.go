@@ -45,7 +45,7 @@ var promises = []shown{
 	{"Nothing is stored that is not whole, that was made under a lost lock or before a purge, or that is not for everybody.", []string{
 		"a response cut short is not stored", "a response made after its client has gone is not stored", "a panic after a flush cuts the response, which is not stored",
 		"a response made under a lost lock is not stored", "a response made before a purge is not stored after it", "a 206 of the handler is not stored",
-		"a 500 is not stored", "Vary: * is not stored", "fields of private= are not stored"}},
+		"a 500 is not stored", "Vary: * is not stored", "fields of private= are not stored", "nethttplock.TestPanicRecoveredTooLate", "echolock.TestErrorBehindContent"}},
 	{"What could not be stored is remembered, so that nobody queues for it.", []string{
 		"a target that cannot be stored is not queued for", "a private response is not shared with those who waited",
 		"events reach every client of a cached route while they stream"}},
@@ -95,7 +95,8 @@ var promises = []shown{
 		"io.Copy from a file-like reader", "trailers arrive", "1xx responses arrive", "request and response can be one dialogue",
 		"a write deadline that has passed cuts the response", "a read deadline that has passed ends the request body", "nothing is stored or said about caching"}},
 	{"Frameworks find their writer, their errors and their hooks as without a Guard.", []string{
-		"ginlock.TestRenderedResponses", "echolock.TestRenderedResponses", "echolock.TestErrorsGoToTheErrorHandler", "echolock.TestRefusalsGoToTheErrorHandler"}},
+		"ginlock.TestRenderedResponses", "echolock.TestRenderedResponses", "echolock.TestErrorsGoToTheErrorHandler", "echolock.TestRefusalsGoToTheErrorHandler",
+		"ginlock.TestAnswersAreThoseWithoutAGuard", "nethttplock.TestTimeoutsAnswer", "echolock.TestTimeoutsAnswer"}},
 
 	{"Keys that differ in any byte, or belong to other routes, methods or namespaces, are different.", []string{
 		"no spelling of a target forges the key of another", "every byte of a parameter counts, once decoded", "bytes that mean something elsewhere mean nothing in a key",
@@ -200,7 +201,7 @@ func TestWhatShowsAPromiseExists(t *testing.T) {
 		require.False(t, there[b.name], "two behaviours: %s", b.name)
 		there[b.name] = true
 	}
-	for _, folder := range []string{"core", "core/cache", "core/guard", "core/guard/internal/rfc9111", "keyfuncs", "ginlock", "echolock", "examples/cacheproxy"} {
+	for _, folder := range []string{"core", "core/cache", "core/guard", "core/guard/internal/rfc9111", "keyfuncs", "ginlock", "echolock", "nethttplock", "examples/cacheproxy"} {
 		for _, name := range tests(t, filepath.Join("../../..", filepath.FromSlash(folder))) {
 			there[folder+"."+name] = true
 		}

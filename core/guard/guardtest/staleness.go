@@ -18,6 +18,7 @@ var staleness = []behaviour{
 	{name: "a stale response is served at once and refreshed behind it", test: refreshedBehind},
 	{name: "a refresh runs with the lock, without the client's values", test: refreshContext},
 	{name: "a refresh that panics hurts nobody", test: refreshPanics},
+	{name: "a refresh that streams is for nobody, and ends", test: refreshStreams},
 	{name: "a stale response stands in for a server error", test: staleIfError},
 	{name: "a stale response does not stand in for a panic", test: staleUnlessPanic},
 	{name: "a stale response stands in for one that breaks off", test: staleForAborted},
@@ -106,6 +107,23 @@ func failingWith(cacheControl string) http.HandlerFunc {
 		}
 		_, _ = io.WriteString(w, "good")
 	}
+}
+
+func refreshStreams(e *env) {
+	ended := make(chan error, 1)
+	s, _ := e.store(func(w http.ResponseWriter, r *http.Request) {
+		refreshing(w, r)
+		if guard.IsRefresh(r.Context()) {
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				e.Error(err)
+			}
+			<-r.Context().Done()
+			ended <- r.Context().Err()
+		}
+	})
+	s.ok(s.get("/x/1"))
+	s.ok(s.get("/x/1"))
+	require.ErrorIs(s, receive(e, ended, "the end of the stream's context"), context.Canceled)
 }
 
 func staleIfError(e *env) {

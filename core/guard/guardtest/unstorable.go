@@ -32,6 +32,7 @@ var unstorable = []behaviour{
 	{name: "1xx responses arrive on a cached route", test: hintsWhileCaching},
 	{name: "deadlines can be set on a cached route", test: deadlinesWhileCaching},
 	{name: "a response over MaxBody arrives whole and is not stored", test: overMaxBody},
+	{name: "a client that has what is over MaxBody is not sent it again", test: overMaxBodyUnmodified},
 	{name: "io.Copy beyond MaxBody", test: copyOverMaxBody},
 	{name: "a response cut short is not stored", test: cutShort},
 	{name: "a response made after its client has gone is not stored", test: madeForNobody},
@@ -263,6 +264,23 @@ func overMaxBody(e *env) {
 	require.Equal(s, text, s.ok(s.get("/x/1")).body)
 	require.Equal(s, text, s.ok(s.get("/x/1")).body)
 	s.runs(2, runs)
+}
+
+// overMaxBodyUnmodified asks for what a handler that knows conditions would not send.
+func overMaxBodyUnmodified(e *env) {
+	const modified = "Sun, 06 Nov 1994 08:49:37 GMT"
+	s, runs := e.storeWith(guard.Config{MaxBody: 512}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("ETag", `"v1"`)
+		w.Header().Set("Last-Modified", modified)
+		_, _ = io.Copy(w, strings.NewReader(repeat("x", 1<<16)))
+	})
+	for path, condition := range map[string][]string{"/x/1": {"If-None-Match", `"v1"`}, "/x/2": {"If-Modified-Since", modified}} {
+		a := s.status(http.StatusNotModified, s.get(path, condition...))
+		require.Equal(s, `"v1"`, a.Header.Get("ETag"))
+		require.Equal(s, "dlm;fwd=uri-miss;detail=streamed", a.Header.Get("Cache-Status"))
+	}
+	require.Len(s, s.ok(s.get("/x/3", "If-None-Match", `"v0"`)).body, 1<<16)
+	s.runs(3, runs)
 }
 
 func copyOverMaxBody(e *env) {

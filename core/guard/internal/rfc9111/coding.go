@@ -5,34 +5,22 @@ import (
 	"strings"
 )
 
-// RecodedOutside reports that middleware outside sends stored content to this client in
-// another coding, or may: it says so in outer, its Content-Encoding or Vary, before what
-// is stored comes in between. A range of the one is none of the other (RFC 9110 §14.2).
-func RecodedOutside(outer, request, stored http.Header) bool {
-	if len(stored["Content-Encoding"]) > 0 {
-		return false
-	}
-	return len(outer["Content-Encoding"]) > 0 ||
-		takesCoding(request) && codingsVaried(outer) > codingsVaried(stored)
+// MayBeRecoded reports that middleware outside may send stored content to this client in
+// another coding: it says so in outer, before what is stored comes in between, or the
+// client takes any. Some middleware says nothing before it sees the status. A range of
+// the one is none of the other (RFC 9110 §14.2), and no client has a right to one.
+func MayBeRecoded(outer, request, stored http.Header) bool {
+	return len(stored["Content-Encoding"]) == 0 && (len(outer["Content-Encoding"]) > 0 || takesCoding(request))
 }
 
-// takesCoding reports a client that names any coding.
+// takesCoding reports a client that takes a coding it names. Browsers that want a range
+// refuse them all, as in "identity;q=1, *;q=0".
 func takesCoding(request http.Header) bool {
 	for element := range listed(request["Accept-Encoding"]) {
-		coding, _, _ := strings.Cut(element, ";")
-		if !strings.EqualFold(trimOWS(coding), "identity") {
+		coding, params, _ := strings.Cut(element, ";")
+		if !strings.EqualFold(trimOWS(coding), "identity") && !refused(params) {
 			return true
 		}
 	}
 	return false
-}
-
-// codingsVaried counts who says that content varies by Accept-Encoding.
-func codingsVaried(h http.Header) (n int) {
-	for field := range listed(h["Vary"]) {
-		if strings.EqualFold(field, "Accept-Encoding") {
-			n++
-		}
-	}
-	return n
 }
