@@ -91,10 +91,7 @@ func (m *Manager) admit(ctx context.Context, key string, w *waiter) error {
 	if m.heldBy(w.chain, key) {
 		return ErrDeadlock
 	}
-	if err := ctx.Err(); err != nil {
-		return causes{context.Cause(ctx), err}
-	}
-	return nil
+	return contextError(ctx)
 }
 
 // take gets the lock: alone at the gate by standing in Redis, otherwise by
@@ -133,7 +130,7 @@ func (m *Manager) queue(ctx context.Context, g *gate, w *waiter) (turn, error) {
 	case <-late:
 		reason = ErrTimeout
 	case <-ctx.Done():
-		reason = causes{context.Cause(ctx), ctx.Err()}
+		reason = contextError(ctx)
 	case <-m.closing:
 		reason = ErrClosed
 	}
@@ -234,9 +231,9 @@ func (m *Manager) giveUp(ctx context.Context, g *gate, w *waiter, o outcome, ret
 	case closed:
 		return ErrClosed
 	case ctx.Err() != nil && o.cut && errors.Is(ctx.Err(), context.Canceled):
-		return causes{context.Cause(ctx), ctx.Err()} // the nodes had no chance to answer
+		return contextError(ctx) // the nodes had no chance to answer
 	case ctx.Err() != nil:
-		return atDeadline(o, causes{context.Cause(ctx), ctx.Err()})
+		return atDeadline(o, contextError(ctx))
 	case w.once, outlasted && o.isOutage():
 		return o.err
 	case !time.Now().Before(w.end), w.set.maxRetries > 0 && retries >= w.set.maxRetries:
@@ -353,7 +350,7 @@ func (m *Manager) pause(ctx context.Context, g *gate, w *waiter, o outcome, unqu
 	case <-timer.C:
 		woken = unqueued > 0
 	case <-ctx.Done():
-		return false, atDeadline(outcome{contention: o.contention, err: o.err}, causes{context.Cause(ctx), ctx.Err()})
+		return false, atDeadline(o, contextError(ctx))
 	case <-m.closing:
 		return false, ErrClosed
 	}

@@ -132,12 +132,21 @@ func (c causes) Error() string {
 
 func (c causes) Unwrap() []error { return c }
 
+// contextError is why ctx is done, both its cause and its Err; nil while it is not.
+func contextError(ctx context.Context) error {
+	err := ctx.Err()
+	if err == nil {
+		return nil
+	}
+	return causes{context.Cause(ctx), err}
+}
+
 // endedBy adds to an outage that the nodes were not waited for until NodeTimeout.
 func endedBy(ctx context.Context, err error) error {
 	if ctx.Err() == nil || !errors.Is(err, ErrNoQuorum) {
 		return err
 	}
-	return causes{err, context.Cause(ctx), ctx.Err()}
+	return causes{err, contextError(ctx)}
 }
 
 func lockError(op, key string, errs ...error) error {

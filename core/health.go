@@ -72,15 +72,15 @@ func (h *NodeHealth) describe(f facts) {
 }
 
 func (n *node) vote(h *NodeHealth) {
-	why := n.ballot.Load().refusal(time.Now())
+	why, cause := n.ballot.Load().refusal(time.Now()), n.cause.Load()
 	switch {
 	case h.Err != nil:
 	case h.Role == "slave":
 		h.Err = errReplica
 	case why != nil:
 		h.Err = n.explain(why)
-	case n.cause.Load() != nil: // what the ballot says is said of the server that was there before
-		h.Err = *n.cause.Load()
+	case cause != nil: // what the ballot says is said of the server that was there before
+		h.Err = *cause
 	}
 	h.Voting = h.Err == nil
 	if h.Err != nil {

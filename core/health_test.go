@@ -2,6 +2,7 @@ package core
 
 import (
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,6 +62,33 @@ func TestHealth(t *testing.T) {
 		require.NotEmpty(t, h.Nodes[4].Reason)
 	})
 	require.NoError(t, nodes.Node(3).Thaw())
+}
+
+// A node may be reached again while Health reads why it was not.
+func TestHealthOfANodeThatComesAndGoes(t *testing.T) {
+	t.Parallel()
+	n, gone := &node{}, error(errUnmet)
+	n.ballot.Store(&ballot{from: time.Now()})
+	var flapping sync.WaitGroup
+	defer flapping.Wait()
+	stop := make(chan struct{})
+	defer close(stop)
+	flapping.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				n.cause.Store(&gone)
+				n.cause.Store(nil)
+			}
+		}
+	})
+	for range 20_000 {
+		var h NodeHealth
+		n.vote(&h)
+		require.Equal(t, h.Voting, h.Err == nil)
+	}
 }
 
 func TestStats(t *testing.T) {

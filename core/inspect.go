@@ -39,8 +39,8 @@ func (m *Manager) inspect(ctx context.Context, key string) (LockInfo, error) {
 	if key == "" {
 		return LockInfo{}, errEmptyKey
 	}
-	if err := ctx.Err(); err != nil {
-		return LockInfo{}, causes{context.Cause(ctx), err}
+	if err := contextError(ctx); err != nil {
+		return LockInfo{}, err
 	}
 	if m.isClosed() {
 		return LockInfo{}, ErrClosed

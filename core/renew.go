@@ -39,8 +39,8 @@ func (l *Lock) lengthen(ctx context.Context, op string, d time.Duration, add boo
 }
 
 func (m *Manager) renewOne(ctx context.Context, l *Lock, d time.Duration, add bool) error {
-	if err := ctx.Err(); err != nil {
-		return causes{context.Cause(ctx), err}
+	if err := contextError(ctx); err != nil {
+		return err
 	}
 	if l.expired(time.Now()) {
 		return ErrExpired
