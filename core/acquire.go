@@ -47,7 +47,7 @@ func (m *Manager) acquire(ctx context.Context, key string, once bool, opts []Opt
 	w := m.newWaiter(ctx)
 	defer m.retire(w)
 	m.settings(&w.set, opts, more)
-	w.once, w.end = once || w.set.wait == 0, w.start.Add(w.set.wait)
+	w.once, w.end = once || w.set.Wait == 0, w.start.Add(w.set.Wait)
 	w.chain, _ = FromContext(ctx)
 	if err := m.admit(ctx, key, w); err != nil {
 		return nil, m.refuse(ctx, key, w, err)
@@ -75,8 +75,8 @@ func (m *Manager) settings(s *settings, opts, more []Option) {
 			}
 		}
 	}
-	if !s.maxHoldSet && s.maxHold == 0 {
-		s.maxHold = maxHoldFactor * min(max(s.ttl, 0), math.MaxInt64/maxHoldFactor)
+	if !s.MaxHoldSet && s.MaxHold == 0 {
+		s.MaxHold = maxHoldFactor * min(max(s.TTL, 0), math.MaxInt64/maxHoldFactor)
 	}
 }
 
@@ -85,7 +85,7 @@ func (m *Manager) admit(ctx context.Context, key string, w *waiter) error {
 	if key == "" {
 		return errEmptyKey
 	}
-	if err := w.set.validate(m.cfg.DriftFactor); err != nil {
+	if err := validate(&w.set, m.cfg.DriftFactor); err != nil {
 		return err
 	}
 	if m.heldBy(w.chain, key) {
@@ -236,7 +236,7 @@ func (m *Manager) giveUp(ctx context.Context, g *gate, w *waiter, o outcome, ret
 		return atDeadline(o, contextError(ctx))
 	case w.once, outlasted && o.isOutage():
 		return o.err
-	case !time.Now().Before(w.end), w.set.maxRetries > 0 && retries >= w.set.maxRetries:
+	case !time.Now().Before(w.end), w.set.MaxRetries > 0 && retries >= w.set.MaxRetries:
 		return atDeadline(o, nil)
 	}
 	return nil
@@ -270,7 +270,7 @@ func atDeadline(o outcome, ended error) error {
 // node each and none of them a majority. Whoever only polls asks all: the release
 // may not have reached the home node.
 func (m *Manager) attempt(ctx context.Context, g *gate, w *waiter, again bool) (*Lock, outcome) {
-	m.longer(w.set.ttl)
+	m.longer(w.set.TTL)
 	now := time.Now()
 	s := m.newLease(g.key, g.names, &w.set, now)
 	r := m.newRound(s, now, m.endOf(w, now))
@@ -326,14 +326,14 @@ const unqueuedDelay = time.Millisecond
 // hurries reports whether w asks again before its pause would be over, after so many
 // rounds that left it off the queue.
 func (w *waiter) hurries(unqueued int) bool {
-	return unqueued > 0 && unqueuedDelay<<min(unqueued-1, 20) < w.set.retryDelay
+	return unqueued > 0 && unqueuedDelay<<min(unqueued-1, 20) < w.set.RetryDelay
 }
 
 // pause waits to be woken, and reports whether it was, or whether home is free as far
 // as is known; the end of the holder's lease and a jittered poll are the net below,
 // for wake-ups that were lost.
 func (m *Manager) pause(ctx context.Context, g *gate, w *waiter, o outcome, unqueued int) (woken bool, err error) {
-	d := w.set.retryDelay/2 + rand.N(w.set.retryDelay/2+1)
+	d := w.set.RetryDelay/2 + rand.N(w.set.RetryDelay/2+1)
 	if unqueued > 0 {
 		d = min(d, unqueuedDelay<<min(unqueued-1, 20)/2+rand.N(unqueuedDelay<<min(unqueued-1, 20)))
 	}

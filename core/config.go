@@ -107,7 +107,7 @@ func (c Config) validate() error {
 	if c.DriftFactor < 0 || c.DriftFactor >= 1 || math.IsNaN(c.DriftFactor) {
 		refuse("DriftFactor: %v: must be at least 0 and below 1 (default %v)", c.DriftFactor, defaultDrift)
 	} else {
-		errs = append(errs, c.settings().mistakes(c.DriftFactor)...)
+		errs = append(errs, mistakesOf(c.settings(), c.DriftFactor)...)
 	}
 	if len(errs) == 0 {
 		return nil
@@ -118,7 +118,7 @@ func (c Config) validate() error {
 // settings are the defaults of a call.
 func (c Config) settings() *settings {
 	return &settings{
-		ttl: c.TTL, wait: c.Wait, retryDelay: c.RetryDelay, maxRetries: c.MaxRetries,
-		maxHold: c.MaxHold, maxOutage: unlimited,
+		TTL: c.TTL, Wait: c.Wait, RetryDelay: c.RetryDelay, MaxRetries: c.MaxRetries,
+		MaxHold: c.MaxHold, MaxOutage: unlimited,
 	}
 }

@@ -117,7 +117,7 @@ func (w *waiter) outlasts(o *outcome, now time.Time) bool {
 	if w.start.After(begun) {
 		begun = w.start
 	}
-	return now.Sub(begun) >= w.set.maxOutage
+	return now.Sub(begun) >= w.set.MaxOutage
 }
 
 // refuse ends the wait of some of those who queue.

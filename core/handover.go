@@ -37,7 +37,7 @@ func (m *Manager) handOver(l *Lock, now time.Time) (handed bool, behind heirs) {
 	g.holder = next
 	delete(m.held, l)
 	m.held[next] = struct{}{}
-	if w.set.autoRenew {
+	if w.set.AutoRenew {
 		m.keeper.watch(l.lease, now)
 	}
 	w.turns <- turn{lock: next}
@@ -49,5 +49,5 @@ func (m *Manager) handOver(l *Lock, now time.Time) (handed bool, behind heirs) {
 func (l *lease) suits(set *settings, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.over && l.metadata == set.metadata && l.until.Sub(now) >= set.ttl/4*3
+	return !l.over && l.metadata == set.Metadata && l.until.Sub(now) >= set.TTL/4*3
 }

@@ -51,8 +51,8 @@ type lease struct {
 
 func (m *Manager) newLease(key string, nm names, s *settings, now time.Time) *lease {
 	return &lease{
-		m: m, key: key, names: nm, owner: rand.Text(), metadata: s.metadata,
-		proposed: m.propose(now), at: now, ttl: s.ttl, renewal: s.ttl, longest: s.ttl,
+		m: m, key: key, names: nm, owner: rand.Text(), metadata: s.Metadata,
+		proposed: m.propose(now), at: now, ttl: s.TTL, renewal: s.TTL, longest: s.TTL,
 	}
 }
 

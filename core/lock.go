@@ -111,8 +111,8 @@ func (m *Manager) newLock(w *waiter, s *lease, g *gate, token uint64, now time.T
 	l.m, l.lease, l.gate, l.token, l.since, l.parent = m, s, g, token, now, w.chain
 	l.ctx.lock, l.ctx.parent = l, w.ctx
 	s.leave(now)
-	s.lock, s.auto, s.renewal = l, w.set.autoRenew, w.set.ttl
-	s.stop = now.Add(w.set.maxHold)
+	s.lock, s.auto, s.renewal = l, w.set.AutoRenew, w.set.TTL
+	s.stop = now.Add(w.set.MaxHold)
 	if s.over { // lost on the way from one turn to the next
 		s.leave(now)
 		l.lost = true

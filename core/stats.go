@@ -71,7 +71,7 @@ func (m *Manager) lost(l *Lock) {
 
 // refuse makes the caller's error of a failed acquisition.
 func (m *Manager) refuse(ctx context.Context, key string, w *waiter, err error) error {
-	if w.set.tentative && errors.Is(err, ErrNotAcquired) {
+	if w.set.Tentative && errors.Is(err, ErrNotAcquired) {
 		return lockError("acquire", key, err)
 	}
 	m.counters.refused.Add(1)

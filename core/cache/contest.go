@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/market-intel-brain/dlm/core"
-	"github.com/market-intel-brain/dlm/core/internal/tentative"
+	"github.com/market-intel-brain/dlm/core/internal/acquisition"
 )
 
 // turn is the right to fetch.
@@ -55,12 +55,15 @@ func (t *turn) context(fallback context.Context) context.Context {
 	return fallback
 }
 
+// tentative: who finds the lock taken waits for the fill, or has a stale value.
+func tentative(s *acquisition.Settings) { s.Tentative = true }
+
 // try takes the lock if it is free.
 func (c *Cache[V]) try(ctx context.Context, t *turn) (err error) {
 	if c.cfg.Locks == nil {
 		return c.takeLocal(ctx, t, 0)
 	}
-	opts := append(c.cfg.lockOptions(), tentative.Option.(core.Option)) // whoever tries can wait, or do without
+	opts := append(c.cfg.lockOptions(), tentative)
 	t.lock, err = c.cfg.Locks.TryAcquire(ctx, t.name, opts...)
 	return err
 }
