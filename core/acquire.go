@@ -31,7 +31,7 @@ func (m *Manager) TryAcquire(ctx context.Context, key string, opts ...Option) (*
 // Once ctx is done the nodes have a moment to confirm the release, which is
 // ErrNotReleased otherwise.
 func (m *Manager) Do(ctx context.Context, key string, fn func(context.Context) error, opts ...Option) (err error) {
-	l, err := m.acquire(ctx, key, false, opts, WithAutoRenew())
+	l, err := m.acquire(ctx, key, false, append([]Option{WithAutoRenew()}, opts...))
 	if err != nil {
 		return err
 	}
@@ -43,10 +43,10 @@ func (m *Manager) Do(ctx context.Context, key string, fn func(context.Context) e
 	return fn(l.Context())
 }
 
-func (m *Manager) acquire(ctx context.Context, key string, once bool, opts []Option, more ...Option) (*Lock, error) {
+func (m *Manager) acquire(ctx context.Context, key string, once bool, opts []Option) (*Lock, error) {
 	w := m.newWaiter(ctx)
 	defer m.retire(w)
-	m.settings(&w.set, opts, more)
+	m.apply(opts, &w.set)
 	w.once, w.end = once || w.set.Wait == 0, w.start.Add(w.set.Wait)
 	w.chain, _ = FromContext(ctx)
 	if err := m.admit(ctx, key, w); err != nil {
@@ -65,14 +65,12 @@ func (m *Manager) acquire(ctx context.Context, key string, once bool, opts []Opt
 	return l, nil
 }
 
-// settings sets s to the Manager's with the options' changes.
-func (m *Manager) settings(s *settings, opts, more []Option) {
+// apply sets s to the Manager's defaults with the options' changes.
+func (m *Manager) apply(opts []Option, s *settings) {
 	*s = m.defaults
-	for _, list := range [...][]Option{opts, more} {
-		for _, o := range list {
-			if o != nil {
-				o(s)
-			}
+	for _, o := range opts {
+		if o != nil {
+			o(s)
 		}
 	}
 	if !s.MaxHoldSet && s.MaxHold == 0 {
@@ -212,13 +210,6 @@ func (m *Manager) stand(ctx context.Context, g *gate, w *waiter, t turn) (*Lock,
 	}
 }
 
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
-
 // giveUp says why no further round follows.
 func (m *Manager) giveUp(ctx context.Context, g *gate, w *waiter, o outcome, retries int) error {
 	m.mu.Lock()
@@ -311,22 +302,18 @@ func (m *Manager) attempt(ctx context.Context, g *gate, w *waiter, again bool) (
 
 var errTooLate = errors.New("granted, but the lease was over, or the caller gone, before it could be used: a longer TTL helps")
 
-func (r *round) won() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return decide(len(r.votes), r.yes, r.no) == won
-}
-
 // unqueuedDelay is how soon a process that the home node granted the lock, and the
 // others refused, asks again: the release that woke it may not have reached them yet,
 // and nobody will wake it until home has refused, and queued, it. It doubles with
 // every such round, for a holder whose lock is not on the home node.
 const unqueuedDelay = time.Millisecond
 
+func unqueuedPause(rounds int) time.Duration { return unqueuedDelay << min(rounds-1, 20) }
+
 // hurries reports whether w asks again before its pause would be over, after so many
 // rounds that left it off the queue.
 func (w *waiter) hurries(unqueued int) bool {
-	return unqueued > 0 && unqueuedDelay<<min(unqueued-1, 20) < w.set.RetryDelay
+	return unqueued > 0 && unqueuedPause(unqueued) < w.set.RetryDelay
 }
 
 // pause waits to be woken, and reports whether it was, or whether home is free as far
@@ -335,7 +322,8 @@ func (w *waiter) hurries(unqueued int) bool {
 func (m *Manager) pause(ctx context.Context, g *gate, w *waiter, o outcome, unqueued int) (woken bool, err error) {
 	d := w.set.RetryDelay/2 + rand.N(w.set.RetryDelay/2+1)
 	if unqueued > 0 {
-		d = min(d, unqueuedDelay<<min(unqueued-1, 20)/2+rand.N(unqueuedDelay<<min(unqueued-1, 20)))
+		soon := unqueuedPause(unqueued)
+		d = min(d, soon/2+rand.N(soon))
 	}
 	if o.contention && o.left > 0 {
 		// Servers count whole milliseconds, and a key is there until the last is over: who

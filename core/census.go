@@ -53,7 +53,7 @@ func (c *census) ask() {
 	c.mu.Unlock()
 	now := time.Now()
 	for _, other := range there {
-		other.send(now, wire.Call{Req: m.meetRequest(facts{uptime: -1}, "", false), To: c})
+		other.send(now, wire.Call{Req: m.markerRequest(), To: c})
 	}
 	c.answered()
 }
@@ -101,7 +101,7 @@ func (c *census) conclude() {
 	}
 	c.n.attestLater(b)
 	c.n.review()
-	m.noteNode()
+	m.progress.raise()
 }
 
 // repeat has the node met anew, as long as it is for the others that it does not
@@ -112,6 +112,6 @@ func (c *census) repeat() {
 	if c.n.ballot.CompareAndSwap(b, &ballot{id: b.id, since: b.since, lost: b.lost, why: errUnheard}) {
 		c.n.meetLater(meetAgain)
 		c.n.review()
-		c.n.m.noteNode()
+		c.n.m.progress.raise()
 	}
 }

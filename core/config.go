@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,22 +54,14 @@ const (
 	maxHoldFactor     = 10
 )
 
-func orDefault[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
-}
-
 // withDefaults fills the zero fields.
 func (c Config) withDefaults() Config {
-	c.Prefix = orDefault(c.Prefix, defaultPrefix)
-	c.TTL = orDefault(c.TTL, defaultTTL)
-	c.Wait = orDefault(c.Wait, defaultWait)
-	c.RetryDelay = orDefault(c.RetryDelay, defaultRetryDelay)
-	c.DriftFactor = orDefault(c.DriftFactor, defaultDrift)
-	c.NodeTimeout = orDefault(c.NodeTimeout, min(max(c.TTL/10, minNodeTimeout), maxNodeTimeout))
+	c.Prefix = cmp.Or(c.Prefix, defaultPrefix)
+	c.TTL = cmp.Or(c.TTL, defaultTTL)
+	c.Wait = cmp.Or(c.Wait, defaultWait)
+	c.RetryDelay = cmp.Or(c.RetryDelay, defaultRetryDelay)
+	c.DriftFactor = cmp.Or(c.DriftFactor, defaultDrift)
+	c.NodeTimeout = cmp.Or(c.NodeTimeout, min(max(c.TTL/10, minNodeTimeout), maxNodeTimeout))
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -107,7 +100,7 @@ func (c Config) validate() error {
 	if c.DriftFactor < 0 || c.DriftFactor >= 1 || math.IsNaN(c.DriftFactor) {
 		refuse("DriftFactor: %v: must be at least 0 and below 1 (default %v)", c.DriftFactor, defaultDrift)
 	} else {
-		errs = append(errs, mistakesOf(c.settings(), c.DriftFactor)...)
+		errs = append(errs, mistakesOf(c.defaults(), c.DriftFactor)...)
 	}
 	if len(errs) == 0 {
 		return nil
@@ -115,8 +108,8 @@ func (c Config) validate() error {
 	return fmt.Errorf("dlm: %w: %w", ErrInvalid, errors.Join(errs...))
 }
 
-// settings are the defaults of a call.
-func (c Config) settings() *settings {
+// defaults are what a call runs with whose options change nothing.
+func (c Config) defaults() *settings {
 	return &settings{
 		TTL: c.TTL, Wait: c.Wait, RetryDelay: c.RetryDelay, MaxRetries: c.MaxRetries,
 		MaxHold: c.MaxHold, MaxOutage: unlimited,

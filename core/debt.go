@@ -11,8 +11,7 @@ import (
 // breaks, nobody knows which of them the server executed, so the release is
 // owed until the node confirms it or the key has ended by itself.
 type debt struct {
-	lock, queue string
-	owner       string
+	lock, queue, owner string
 }
 
 // maxDebts bounds what an unreachable node can cost. Beyond it keys end by
@@ -62,11 +61,7 @@ const maxPayments = 256
 // that fail are owed again.
 func (n *node) payDebts(now time.Time) {
 	for d, until := range n.dueDebts(now) {
-		n.send(now, wire.Call{
-			Req:   n.m.releaseRequest(d, "", n.many),
-			To:    &repayment{debt: d, until: until, m: n.m, owed: true},
-			Force: true,
-		})
+		n.repay(now, &repayment{n: n, debt: d, until: until, owed: true})
 	}
 }
 
@@ -104,36 +99,33 @@ func (n *node) settle(d debt, until time.Time, r wire.Reply) {
 
 // repayment is a release that nobody waits for.
 type repayment struct {
+	n     *node
 	debt  debt
 	until time.Time
-	m     *Manager
 	owed  bool // counted in the node's paying
 }
 
+// repay sends the release with force: it must reach a node that is being left alone
+// too, since the acquire may be waiting there.
+func (n *node) repay(now time.Time, p *repayment) {
+	n.send(now, wire.Call{Req: n.releaseRequest(p.debt, ""), To: p, Force: true})
+}
+
 // Receive implements wire.Receiver.
-func (p *repayment) Receive(index int, r wire.Reply) {
-	n := p.m.nodes[index]
+func (p *repayment) Receive(_ int, r wire.Reply) {
 	if p.owed {
-		n.debtMu.Lock()
-		n.paying--
-		n.debtMu.Unlock()
+		p.n.debtMu.Lock()
+		p.n.paying--
+		p.n.debtMu.Unlock()
 	}
-	n.settle(p.debt, p.until, r)
+	p.n.settle(p.debt, p.until, r)
 }
 
-// sendRelease sends one release, with force: it must reach a node that is being
-// left alone too, since the acquire may be waiting there.
-func (m *Manager) sendRelease(n *node, now time.Time, d debt, until time.Time) {
-	n.send(now, wire.Call{
-		Req:   m.releaseRequest(d, "", n.many),
-		To:    &repayment{debt: d, until: until, m: m},
-		Force: true,
-	})
-}
-
-func (m *Manager) releaseRequest(d debt, requeue string, uncountable bool) *wire.Request {
+// releaseRequest also queues this process again, under the name requeue if that is
+// not empty.
+func (n *node) releaseRequest(d debt, requeue string) *wire.Request {
 	r := new(wire.Request)
-	m.makeRelease(r, d, requeue, uncountable)
+	n.m.makeRelease(r, d, requeue, n.many)
 	return r
 }
 

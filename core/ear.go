@@ -87,7 +87,8 @@ func (m *Manager) mute(g *gate) {
 // pass gives a wake-up that nobody here needs to the next process in the queue,
 // if the lock is still free: a release by nobody.
 func (m *Manager) pass(n *node, lock string) {
-	n.send(time.Now(), wire.Call{Req: m.releaseRequest(debt{lock: lock, queue: m.queueOf(lock), owner: "-"}, "", n.many), To: heardOf{}})
+	nobodys := debt{lock: lock, queue: m.queueOf(lock), owner: "-"}
+	n.send(time.Now(), wire.Call{Req: n.releaseRequest(nobodys, ""), To: heardOf{}})
 }
 
 // open subscribes, unless that is done, and counts the caller in. An attempt that

@@ -42,8 +42,10 @@ var (
 	ErrInvalid = errors.New("invalid argument")
 )
 
-// errNoLock is the error of what is done with a nil *Lock.
-var errNoLock = fmt.Errorf("%w: there is no lock (nil *Lock)", ErrNotOwner)
+var (
+	errEmptyKey = fmt.Errorf("%w: empty key", ErrInvalid)
+	errNoLock   = fmt.Errorf("%w: there is no lock (nil *Lock)", ErrNotOwner)
+)
 
 type timeoutError struct{}
 
@@ -150,16 +152,10 @@ func endedBy(ctx context.Context, err error) error {
 }
 
 func lockError(op, key string, errs ...error) error {
-	var kept causes
-	for _, err := range errs {
-		if err != nil {
-			kept = append(kept, err)
-		}
+	if len(errs) == 1 {
+		return &LockError{Op: op, Key: key, Err: errs[0]}
 	}
-	if len(kept) == 1 {
-		return &LockError{Op: op, Key: key, Err: kept[0]}
-	}
-	return &LockError{Op: op, Key: key, Err: kept}
+	return &LockError{Op: op, Key: key, Err: causes(errs)}
 }
 
 // maxQuoted keeps a hostile key from filling a log line.

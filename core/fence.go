@@ -92,7 +92,7 @@ func (r *round) fence(ctx context.Context) bool {
 func (m *Manager) raise(ctx context.Context, l *lease, behind []*node, missing int, patience time.Duration) bool {
 	req := wire.NewRequest(raiseScript, 2, l.names.lock, l.names.fence,
 		l.owner, strconv.FormatUint(l.token, 10), strconv.FormatUint(l.token+turns-1, 10))
-	p := &poll{want: missing, of: len(behind), done: make(chan struct{}, 1)}
+	p := &poll{want: missing, of: len(behind), done: make(signal, 1)}
 	now := time.Now()
 	for _, n := range behind {
 		n.send(now, wire.Call{Req: req, Tail: wire.Tail{Arg: n.tail(n.ballot.Load()).Arg}, To: p})
@@ -103,7 +103,7 @@ func (m *Manager) raise(ctx context.Context, l *lease, behind []*node, missing i
 // poll counts nodes that confirm with a 1.
 type poll struct {
 	want, of int
-	done     chan struct{}
+	done     signal
 
 	mu      sync.Mutex
 	yes, no int // guarded by mu
@@ -119,10 +119,7 @@ func (p *poll) Receive(_ int, r wire.Reply) {
 		p.no++
 	}
 	if p.yes == p.want || p.of-p.no == p.want-1 {
-		select {
-		case p.done <- struct{}{}:
-		default:
-		}
+		p.done.raise()
 	}
 }
 

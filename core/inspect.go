@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,13 +27,10 @@ func (m *Manager) Inspect(ctx context.Context, key string) (LockInfo, error) {
 // IsLocked reports whether an owner has the key on a majority of the nodes.
 func (m *Manager) IsLocked(ctx context.Context, key string) (bool, error) {
 	_, err := m.Inspect(ctx, key)
-	switch {
-	case err == nil:
-		return true, nil
-	case isNotLocked(err):
+	if errors.Is(err, ErrNotLocked) {
 		return false, nil
 	}
-	return false, err
+	return err == nil, err
 }
 
 func (m *Manager) inspect(ctx context.Context, key string) (LockInfo, error) {
@@ -45,13 +43,13 @@ func (m *Manager) inspect(ctx context.Context, key string) (LockInfo, error) {
 	if m.isClosed() {
 		return LockInfo{}, ErrClosed
 	}
-	s := &survey{m: m, answers: make([]record, len(m.nodes)), done: make(chan struct{}, 1), left: len(m.nodes)}
+	s := &survey{m: m, answers: make([]record, len(m.nodes)), done: make(signal, 1), left: len(m.nodes)}
 	req := wire.NewRequest(inspectScript, 1, m.namesOf(key).lock)
 	now := time.Now()
 	for _, n := range m.nodes {
 		n.send(now, wire.Call{Req: req, To: s})
 	}
-	s.wait(ctx)
+	m.awaitAnswers(ctx, s.done)
 	info, err := s.agree(key, now)
 	return info, endedBy(ctx, err)
 }
@@ -90,7 +88,7 @@ func parseRecord(text string, left int64) (record, bool) {
 // survey collects every node's record.
 type survey struct {
 	m    *Manager
-	done chan struct{}
+	done signal
 
 	mu      sync.Mutex
 	answers []record // guarded by mu
@@ -109,10 +107,7 @@ func (s *survey) Receive(index int, r wire.Reply) {
 	defer s.mu.Unlock()
 	s.answers[index] = rec
 	if s.left--; s.left == 0 || s.decided() {
-		select {
-		case s.done <- struct{}{}:
-		default:
-		}
+		s.done.raise()
 	}
 }
 
@@ -131,32 +126,22 @@ func (s *survey) decided() bool {
 	return false
 }
 
-func (s *survey) wait(ctx context.Context) {
-	timer := s.m.timers.get(s.m.cfg.NodeTimeout)
-	defer s.m.timers.put(timer)
-	select {
-	case <-s.done:
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
-
 // agree is the majority's word.
 func (s *survey) agree(key string, now time.Time) (LockInfo, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	need := quorumOf(len(s.answers))
 	votes, answered := map[string]int{}, 0
-	var causes []NodeError
+	var missing []NodeError
 	for i, a := range s.answers {
 		switch {
 		case a.told && a.err == nil:
 			answered++
 			votes[a.owner]++
 		case a.told:
-			causes = append(causes, NodeError{s.m.nodes[i].name, a.err})
+			missing = append(missing, NodeError{s.m.nodes[i].name, a.err})
 		default:
-			causes = append(causes, NodeError{s.m.nodes[i].name, &timeoutAfter{time.Since(now)}})
+			missing = append(missing, NodeError{s.m.nodes[i].name, &timeoutAfter{time.Since(now)}})
 		}
 	}
 	for owner, n := range votes {
@@ -165,7 +150,7 @@ func (s *survey) agree(key string, now time.Time) (LockInfo, error) {
 		}
 	}
 	if answered < need {
-		return LockInfo{}, &QuorumError{Need: need, Got: answered, Nodes: causes}
+		return LockInfo{}, &QuorumError{Need: need, Got: answered, Nodes: missing}
 	}
 	return LockInfo{}, ErrNotLocked
 }

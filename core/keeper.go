@@ -12,14 +12,14 @@ import (
 // that are due soon, so that renewals gather into few commands.
 type keeper struct {
 	m    *Manager
-	wake chan struct{}
+	wake signal
 
 	mu     sync.Mutex
 	leases leaseHeap // guarded by mu
 	asleep time.Time // until when it sleeps; zero while awake or for ever. Guarded by mu
 }
 
-func newKeeper(m *Manager) *keeper { return &keeper{m: m, wake: make(chan struct{}, 1)} }
+func newKeeper(m *Manager) *keeper { return &keeper{m: m, wake: make(signal, 1)} }
 
 // watch schedules the lease, or schedules it anew, as of now.
 func (k *keeper) watch(l *lease, now time.Time) {
@@ -38,10 +38,7 @@ func (k *keeper) watch(l *lease, now time.Time) {
 	early := k.asleep.IsZero() || due.Before(k.asleep)
 	k.mu.Unlock()
 	if early {
-		select {
-		case k.wake <- struct{}{}:
-		default:
-		}
+		k.wake.raise()
 	}
 }
 
@@ -179,10 +176,7 @@ func (l *lease) nextDue(now time.Time) (time.Time, bool) {
 	case l.missing():
 		due = now.Add(min(l.ttl/8, topUpDelay))
 	}
-	if due.After(l.until) {
-		due = l.until
-	}
-	return due, true
+	return earlier(due, l.until), true
 }
 
 // topUpDelay lets short locks go without a topping up that would come too late.

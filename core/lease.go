@@ -142,10 +142,7 @@ func (l *lease) leave(now time.Time) {
 	if l.lock == nil || !l.lock.ended.IsZero() {
 		return
 	}
-	l.lock.ended = now
-	if l.until.Before(now) {
-		l.lock.ended = l.until
-	}
+	l.lock.ended = earlier(now, l.until)
 }
 
 // validFor is how long one of the locks that live on the lease is valid.

@@ -39,7 +39,7 @@ type Manager struct {
 	founded      atomic.Pointer[time.Time] // when the deployment was, if that was seen to be a moment ago
 	patienceOver atomic.Bool               // New waits no longer for nodes to be met
 	markers      sync.Mutex                // one decision about markers at a time
-	progress     chan struct{}
+	progress     signal                    // New has something to look at
 
 	closing chan struct{} // closed by Close
 	stop    context.CancelFunc
@@ -89,8 +89,8 @@ func New(cfg Config) (*Manager, error) {
 	m.stop = cancel
 	m.ends.Go(func() { m.keeper.run(ctx) })
 	m.ends.Go(func() { m.watchdog.run(ctx) })
-	for i, n := range m.nodes {
-		n.wire = n.transport(list[i], cfg)
+	for _, n := range m.nodes {
+		n.wire = n.transport()
 	}
 	for _, n := range m.nodes {
 		n.wire.Start()
@@ -106,10 +106,10 @@ func New(cfg Config) (*Manager, error) {
 func newManager(cfg Config) *Manager {
 	base := cfg.Prefix + ":" + layoutVersion + ":"
 	m := &Manager{
-		cfg: cfg, defaults: *cfg.settings(), id: rand.Text(),
+		cfg: cfg, defaults: *cfg.defaults(), id: rand.Text(),
 		keyBase: base, markerKey: base + "node", channelBase: base + "wake:",
 		gates: map[string]*gate{}, held: map[*Lock]struct{}{}, ears: map[string]*gate{},
-		progress: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
+		progress: make(signal, 1), closing: make(chan struct{}), done: make(chan struct{}),
 	}
 	m.keeper, m.watchdog = newKeeper(m), newWatchdog(m.cfg.NodeTimeout)
 	m.longest.Store(int64(cfg.TTL))
@@ -139,7 +139,7 @@ func (m *Manager) newNode(i int, s source) *node {
 // dialTimeout is longer than an answer takes: TLS and AUTH need round trips.
 func (m *Manager) dialTimeout() time.Duration { return max(2*m.cfg.NodeTimeout, meetTimeout) }
 
-func (n *node) transport(s source, cfg Config) wire.Transport {
+func (n *node) transport() wire.Transport {
 	if n.many {
 		n.tried.Store(true)
 		return wire.NewRouted(n.pub)
@@ -153,7 +153,7 @@ func (n *node) transport(s source, cfg Config) wire.Transport {
 		Greet:   n.greet,
 		Up:      n.up,
 		Down:    n.broke,
-		Timeout: cfg.NodeTimeout, DialTimeout: n.m.dialTimeout(),
+		Timeout: n.m.cfg.NodeTimeout, DialTimeout: n.m.dialTimeout(),
 		Sole: len(n.m.nodes) == 1,
 	})
 }
@@ -164,7 +164,7 @@ func (n *node) up() {
 	n.answered()
 	n.payDebts(time.Now())
 	n.m.settleMarkers()
-	n.m.noteNode()
+	n.m.progress.raise()
 }
 
 func (n *node) broke(err error) {
@@ -172,14 +172,7 @@ func (n *node) broke(err error) {
 	n.cause.Store(&err)
 	n.failed(err)
 	n.m.settleMarkers()
-	n.m.noteNode()
-}
-
-func (m *Manager) noteNode() {
-	select {
-	case m.progress <- struct{}{}:
-	default:
-	}
+	n.m.progress.raise()
 }
 
 // awaitNodes returns when every node has been met or has failed, after
@@ -198,17 +191,26 @@ func (m *Manager) awaitNodes() {
 	}
 	m.patienceOver.Store(true)
 	m.settleMarkers()
-	m.awaitProgress(time.Until(end), func() bool { return m.voting() || !m.hopeful() })
+	m.awaitProgress(time.Until(end), func() bool { return m.majorityVotes() || !m.hopeful() })
 }
 
 func (m *Manager) majorityMet() bool {
-	met := 0
+	return m.majority(func(n *node) bool { return n.ballot.Load() != nil })
+}
+
+func (m *Manager) majorityVotes() bool {
+	now := time.Now()
+	return m.majority(func(n *node) bool { return n.ballot.Load().refusal(now) == nil })
+}
+
+func (m *Manager) majority(of func(*node) bool) bool {
+	count := 0
 	for _, n := range m.nodes {
-		if n.ballot.Load() != nil {
-			met++
+		if of(n) {
+			count++
 		}
 	}
-	return met >= quorumOf(len(m.nodes))
+	return count >= quorumOf(len(m.nodes))
 }
 
 func (m *Manager) awaitProgress(patience time.Duration, enough func() bool) {
@@ -234,16 +236,6 @@ func (m *Manager) hopeful() bool {
 	return false
 }
 
-func (m *Manager) voting() bool {
-	votes := 0
-	for _, n := range m.nodes {
-		if n.ballot.Load().refusal(time.Now()) == nil {
-			votes++
-		}
-	}
-	return votes >= quorumOf(len(m.nodes))
-}
-
 // settledNodes reports whether every node was tried and, where a majority is
 // here to decide about markers, knows whether it votes.
 func (m *Manager) settledNodes() bool {
@@ -261,15 +253,6 @@ func (m *Manager) settledNodes() bool {
 		met++
 	}
 	return open == 0 || met < quorumOf(len(m.nodes))
-}
-
-func (m *Manager) manyCount() (count int) {
-	for _, n := range m.nodes {
-		if n.many {
-			count++
-		}
-	}
-	return count
 }
 
 // Close releases what is held, ends the waits with ErrClosed and every

@@ -102,7 +102,7 @@ func mistakesOf(s *settings, driftFactor float64) (all []error) {
 // that a mistake can be told of when a program starts.
 func (m *Manager) Check(opts ...Option) error {
 	var s settings
-	m.settings(&s, opts, nil)
+	m.apply(opts, &s)
 	return validate(&s, m.cfg.DriftFactor)
 }
 

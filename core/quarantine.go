@@ -121,6 +121,9 @@ func (m *Manager) meetRequest(f facts, newID string, isNew bool) *wire.Request {
 	return req
 }
 
+// markerRequest asks for the marker, and tells it of the longest TTL.
+func (m *Manager) markerRequest() *wire.Request { return m.meetRequest(facts{uptime: -1}, "", false) }
+
 // meetItems is what meet.lua returns.
 const meetItems = 6
 
@@ -168,7 +171,7 @@ func (v meeting) Receive(_ int, r wire.Reply) {
 		v.n.review()
 		v.n.meetLater(meetAgain)
 	}
-	v.n.m.noteNode()
+	v.n.m.progress.raise()
 }
 
 // meetAgain is how long a server that refused its marker is left alone, such as
@@ -176,9 +179,11 @@ func (v meeting) Receive(_ int, r wire.Reply) {
 const meetAgain = time.Second
 
 func (n *node) meetLater(pause time.Duration) {
-	n.later(pause, func() {
-		n.send(time.Now(), wire.Call{Req: n.m.meetRequest(facts{uptime: -1}, "", false), To: meeting{n}, Force: true})
-	})
+	n.later(pause, n.meetAnew)
+}
+
+func (n *node) meetAnew() {
+	n.send(time.Now(), wire.Call{Req: n.m.markerRequest(), To: meeting{n}, Force: true})
 }
 
 // later does one thing about the marker after a pause, in place of what was to be
@@ -204,11 +209,12 @@ func (m *Manager) settleMarkers() {
 	m.markers.Lock()
 	defer m.markers.Unlock()
 	var bare []*node
-	waiting := 0
+	many, waiting := 0, 0
 	for _, n := range m.nodes {
 		b := n.ballot.Load()
 		switch {
 		case n.many:
+			many++
 		case b == nil && !n.tried.Load():
 			waiting++
 		case b != nil && b.why == errUndecided: //nolint:errorlint // our own
@@ -216,7 +222,7 @@ func (m *Manager) settleMarkers() {
 		}
 	}
 	known := m.known.Load()
-	if len(bare) == 0 || !known && (waiting > 0 && !m.patienceOver.Load() || len(bare)+m.manyCount() < quorumOf(len(m.nodes))) {
+	if len(bare) == 0 || !known && (waiting > 0 && !m.patienceOver.Load() || len(bare)+many < quorumOf(len(m.nodes))) {
 		return
 	}
 	for _, n := range bare {
@@ -246,7 +252,7 @@ func (m *Manager) forgot(n *node) {
 	}
 	n.flushed.Store(true) // without a restart, so its data may have gone just now
 	n.fell(errForgot)
-	n.send(time.Now(), wire.Call{Req: m.meetRequest(facts{uptime: -1}, "", false), To: meeting{n}, Force: true})
+	n.meetAnew()
 }
 
 // learn takes a marker's word on the longest TTL in use. When we did not know of
@@ -287,7 +293,7 @@ func (m *Manager) longer(ttl time.Duration) time.Duration {
 // front of the command that asks for it.
 func (n *node) tell(now time.Time, ttl time.Duration) {
 	if !n.knows(ttl) {
-		n.send(now, wire.Call{Req: n.m.meetRequest(facts{uptime: -1}, "", false), To: noting{n}, Force: true})
+		n.send(now, wire.Call{Req: n.m.markerRequest(), To: noting{n}, Force: true})
 	}
 }
 

@@ -73,7 +73,7 @@ func (m *Manager) giveBack(ctx context.Context, l *Lock, now time.Time, expired 
 	defer r.leave()
 	r.await(ctx)
 	m.vacate(l.gate, l, r.succession(behind))
-	return r.verdict(m, l.lease, expired)
+	return r.verdict(l.lease, expired)
 }
 
 // decline gives a lock back that came to a caller who has left: to the next in
@@ -144,9 +144,9 @@ func (m *Manager) sendReleases(s *lease, now time.Time, behind heirs) *farewell 
 		req := &f.request
 		switch {
 		case i == f.home:
-			req = m.releaseRequest(f.debt, behind.requeue, n.many)
+			req = n.releaseRequest(f.debt, behind.requeue)
 		case n.many:
-			req = m.releaseRequest(f.debt, "", true)
+			req = n.releaseRequest(f.debt, "")
 		}
 		n.send(now, wire.Call{Req: req, To: f, Force: true, Wait: len(m.nodes) == 1})
 	}
@@ -271,7 +271,7 @@ func (f *farewell) succession(behind heirs) turn {
 //	a majority can no longer have been ours        ErrExpired, ErrNotOwner when another's was seen
 //	confirmed gone by a majority                   nil
 //	otherwise                                      ErrNotReleased
-func (f *farewell) verdict(m *Manager, s *lease, expired bool) error {
+func (f *farewell) verdict(s *lease, expired bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s.mu.Lock()

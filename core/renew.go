@@ -50,8 +50,8 @@ func (m *Manager) renewOne(ctx context.Context, l *Lock, d time.Duration, add bo
 		return err
 	}
 	m.keeper.watch(l.lease, time.Now()) // which may end sooner now, whatever becomes of the call
-	r.wait(ctx)
-	return endedBy(ctx, r.result(0))
+	m.awaitAnswers(ctx, r.done)
+	return endedBy(ctx, r.result())
 }
 
 // sendRenewal sends what the lock's holder asked for.
@@ -152,7 +152,7 @@ type renewal struct {
 	leases  []*lease
 	ttls    []time.Duration
 	numbers []uint64 // of the renewal among each lease's
-	done    chan struct{}
+	done    signal
 
 	mu     sync.Mutex
 	counts []tally     // per lease. Guarded by mu
@@ -169,7 +169,7 @@ func (m *Manager) newRenewal(now time.Time, leases []*lease) *renewal {
 		m: m, start: now, leases: leases,
 		ttls: make([]time.Duration, len(leases)), numbers: make([]uint64, len(leases)),
 		counts: make([]tally, len(leases)), gone: make([][]*node, len(leases)),
-		done: make(chan struct{}, 1), left: len(m.nodes),
+		done: make(signal, 1), left: len(m.nodes),
 	}
 }
 
@@ -232,10 +232,7 @@ func (r *renewal) Receive(index int, reply wire.Reply) {
 		}
 	}
 	if r.left == 0 || len(r.leases) == 1 && r.verdict(0) != undecided {
-		select {
-		case r.done <- struct{}{}:
-		default:
-		}
+		r.done.raise()
 	}
 }
 
@@ -301,33 +298,24 @@ func (l *lease) renewed(start time.Time, ttl time.Duration, number uint64) {
 	l.m.keeper.watch(l, time.Now())
 }
 
-func (r *renewal) wait(ctx context.Context) {
-	timer := r.m.timers.get(r.m.cfg.NodeTimeout)
-	defer r.m.timers.put(timer)
-	select {
-	case <-r.done:
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
-
-func (r *renewal) result(i int) error {
+// result is what became of the only lease of a renewal.
+func (r *renewal) result() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch r.verdict(i) {
+	switch r.verdict(0) {
 	case won:
 		return nil
 	case lostVote:
-		if r.counts[i].others > 0 {
+		if r.counts[0].others > 0 {
 			return causes{ErrExpired, ErrNotOwner}
 		}
 		return ErrExpired
 	}
-	nodes := append([]NodeError(nil), r.nodes...)
+	nodes := slices.Clone(r.nodes)
 	if r.left > 0 {
 		nodes = append(nodes, NodeError{fmt.Sprintf("%d more", r.left), &timeoutAfter{time.Since(r.start)}})
 	}
-	return &QuorumError{Need: quorumOf(len(r.m.nodes)), Got: r.counts[i].renewed, Nodes: nodes}
+	return &QuorumError{Need: quorumOf(len(r.m.nodes)), Got: r.counts[0].renewed, Nodes: nodes}
 }
 
 // gather joins the answers of a node that was asked lease by lease.

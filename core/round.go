@@ -301,6 +301,12 @@ func (r *round) decided() bool {
 		r.refusals > minority || r.refusals > 0 && r.no-r.refusals > minority
 }
 
+func (r *round) won() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return decide(len(r.votes), r.yes, r.no) == won
+}
+
 // late hands what a successful round learns after its end to its lease. What a
 // lost round left behind is cleaned up by the release that is already on its
 // way behind the acquire. mu is held.
@@ -351,6 +357,6 @@ func (r *round) finish(success bool) {
 	}
 	now := time.Now()
 	for _, n := range clean {
-		r.m.sendRelease(n, now, r.lease.debt(), now.Add(r.lease.ttl))
+		n.repay(now, &repayment{n: n, debt: r.lease.debt(), until: now.Add(r.lease.ttl)})
 	}
 }

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 )
@@ -34,10 +33,6 @@ func (m *Manager) Stats() Stats {
 	}
 	return s
 }
-
-var errEmptyKey = fmt.Errorf("%w: empty key", ErrInvalid)
-
-func isNotLocked(err error) bool { return errors.Is(err, ErrNotLocked) }
 
 func (m *Manager) observe(ctx context.Context, e Event) {
 	if m.cfg.Observer != nil {

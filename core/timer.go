@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -23,6 +24,17 @@ func (p *timers) put(t *time.Timer) {
 	p.pool.Put(t)
 }
 
+// awaitAnswers returns when done is raised, NodeTimeout is over, or ctx is done.
+func (m *Manager) awaitAnswers(ctx context.Context, done signal) {
+	timer := m.timers.get(m.cfg.NodeTimeout)
+	defer m.timers.put(timer)
+	select {
+	case <-done:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 // signal wakes one waiter; raising it twice is raising it once.
 type signal chan struct{}
 
@@ -39,4 +51,11 @@ func (s signal) lower() {
 	case <-s:
 	default:
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }

@@ -114,7 +114,7 @@ func TestNothingIsUsedAgainBeforeItsLastAnswer(t *testing.T) {
 		r.finish(true)
 		f := m.sendReleases(s, now, heirs{})
 		f.await(t.Context())
-		require.NoError(t, f.verdict(m, s, false))
+		require.NoError(t, f.verdict(s, false))
 		f.leave()
 		synctest.Wait()
 		require.Equal(t, s, r.lease)
