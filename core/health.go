@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Health asks every node, NodeTimeout at most, and fails with ErrNoQuorum when
-// fewer than a majority can vote.
+// Health asks every node, NodeTimeout at most.
+//
+// ErrNoQuorum, beside what the nodes said: fewer than a majority can vote. ErrClosed.
 func (m *Manager) Health(ctx context.Context) (Health, error) {
 	if m.isClosed() {
 		return Health{}, lockError(opHealth, "", ErrClosed)
@@ -36,30 +37,31 @@ func (m *Manager) Health(ctx context.Context) (Health, error) {
 	return h, nil
 }
 
-// health asks on a connection of go-redis, with a bound of its own: a stock
-// client does not end its socket's wait with the context.
+// health has a bound of its own: a stock client does not end its socket's wait with
+// the context, so the goroutine may outlive this one's by the client's timeouts.
 func (n *node) health(ctx context.Context) NodeHealth {
-	h := NodeHealth{Node: n.name}
 	answer := make(chan NodeHealth, 1)
-	blank := h // the goroutine may outlive the wait
-	go func() {
-		h := blank
-		began := time.Now()
-		h.Err = redact(n.pub.Ping(ctx).Err(), n.opt)
-		h.Latency = time.Since(began)
-		if h.Err == nil {
-			if text, err := n.pub.Info(ctx).Result(); err == nil {
-				h.describe(parseInfo(text))
-			}
-		}
-		answer <- h
-	}()
+	go func() { answer <- n.probe(ctx) }()
+	var h NodeHealth
 	select {
 	case h = <-answer:
 	case <-ctx.Done():
-		h.Err = fmt.Errorf("no answer: %w", ctx.Err())
+		h = NodeHealth{Node: n.name, Err: fmt.Errorf("no answer: %w", ctx.Err())}
 	}
 	n.vote(&h)
+	return h
+}
+
+// probe asks on a connection of go-redis, which has nothing else in flight.
+func (n *node) probe(ctx context.Context) NodeHealth {
+	began := time.Now()
+	err := redact(n.pub.Ping(ctx).Err(), n.opt)
+	h := NodeHealth{Node: n.name, Latency: time.Since(began), Err: err}
+	if err == nil {
+		if text, err := n.pub.Info(ctx).Result(); err == nil {
+			h.describe(parseInfo(text))
+		}
+	}
 	return h
 }
 
@@ -71,6 +73,7 @@ func (h *NodeHealth) describe(f facts) {
 	}
 }
 
+// vote says whether the node's answers count, and otherwise why not.
 func (n *node) vote(h *NodeHealth) {
 	why, cause := n.ballot.Load().refusal(time.Now()), n.cause.Load()
 	switch {

@@ -90,7 +90,7 @@ func (n *node) greet(_ context.Context, c *wire.Session) error {
 		return err
 	}
 	for _, script := range hotScripts {
-		if _, err := c.Load(script); err != nil {
+		if err := c.Load(script); err != nil {
 			return err
 		}
 	}

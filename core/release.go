@@ -111,12 +111,13 @@ type farewell struct {
 }
 
 type farewellCode struct {
-	told     bool // answered or failed
-	answered bool
-	freed    bool // the release, and nothing else, took our key away
-	code     int64
-	err      error
+	told  bool // answered or failed
+	freed bool // the release, and nothing else, took our key away
+	code  int64
+	err   error
 }
+
+func (c *farewellCode) answered() bool { return c.told && c.err == nil }
 
 func (m *Manager) newFarewell(s *lease, now time.Time) *farewell {
 	f, again := m.farewells.Get().(*farewell)
@@ -168,7 +169,7 @@ func (f *farewell) Receive(index int, r wire.Reply) {
 // count adds an answer. mu is held.
 func (f *farewell) count(index int, r wire.Reply) {
 	freed := r.Err == nil && (r.Int > 0 || r.Repeated && f.wasOurs(index))
-	f.codes[index] = farewellCode{told: true, answered: r.Err == nil, freed: freed, code: r.Int, err: r.Err}
+	f.codes[index] = farewellCode{told: true, freed: freed, code: r.Int, err: r.Err}
 	f.pending--
 	if freed {
 		f.released++
@@ -261,7 +262,7 @@ func (f *farewell) retire() {
 func (f *farewell) succession(behind heirs) turn {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	woken := f.home >= 0 && f.codes[f.home].answered && f.codes[f.home].code == 1
+	woken := f.home >= 0 && f.codes[f.home].answered() && f.codes[f.home].code == 1
 	return turn{stand: true, queued: woken && behind.requeue != "", yields: woken && behind.requeue == ""}
 }
 
@@ -282,7 +283,7 @@ func (f *farewell) verdict(s *lease, expired bool) error {
 	var ours, confirmed, others int
 	for i := range f.codes {
 		switch c := &f.codes[i]; {
-		case !c.answered:
+		case !c.answered():
 			if s.holds.has(i) {
 				ours++
 			}
@@ -310,8 +311,9 @@ func (f *farewell) verdict(s *lease, expired bool) error {
 
 // unanswered is what is known of the nodes that did not answer. mu is held.
 func (f *farewell) unanswered() (nodes []NodeError) {
-	for i, c := range f.codes {
-		if c.answered {
+	for i := range f.codes {
+		c := &f.codes[i]
+		if c.answered() {
 			continue
 		}
 		err := c.err

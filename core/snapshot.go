@@ -28,7 +28,7 @@ type Queue struct {
 // them. Counting takes time in proportion to what is held and waited for, about
 // a tenth of a microsecond each, for which other calls wait.
 func (m *Manager) Snapshot(limit int) Snapshot {
-	held, queues := m.census()
+	held, queues := m.snapshot()
 	s := Snapshot{At: time.Now(), Held: len(held), Queued: len(queues)}
 	slices.SortFunc(held, func(a, b *Lock) int {
 		return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.Key(), b.Key()))
@@ -43,26 +43,26 @@ func (m *Manager) Snapshot(limit int) Snapshot {
 	return s
 }
 
-// census looks at every gate in one critical section, so that a key has one
+// snapshot looks at every gate in one critical section, so that a key has one
 // holder at most and nobody is seen both holding it and waiting for it.
-func (m *Manager) census() (held []*Lock, queues []Queue) {
+func (m *Manager) snapshot() (held []*Lock, queues []Queue) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, g := range m.gates {
 		if g.holder != nil {
 			held = append(held, g.holder)
 		}
-		if q := g.census(); q.Waiting > 0 {
+		if q := g.snapshot(); q.Waiting > 0 {
 			queues = append(queues, q)
 		}
 	}
 	return held, queues
 }
 
-// census counts the waiters. One that stands in Redis waits only once it was
+// snapshot counts the waiters. One that stands in Redis waits only once it was
 // refused there; before that its first round is under way. The Manager's mu is
 // held.
-func (g *gate) census() Queue {
+func (g *gate) snapshot() Queue {
 	q := Queue{Key: g.key, HeldHere: g.holder != nil}
 	first := g.head
 	if g.standing != nil && g.last.contention {

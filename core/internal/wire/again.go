@@ -58,6 +58,8 @@ func (s *Stream) encodeWaiting() (lost []flight) {
 	return lost
 }
 
+// renew makes the call what its Repeater wants sent now, and reports whether that is
+// anything. mu is held.
 func (s *Stream) renew(f *flight, now time.Time) bool {
 	if !s.repeatable(f, now) {
 		return false

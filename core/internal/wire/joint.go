@@ -122,7 +122,7 @@ func (s *Stream) matchJoint(ready []delivery, r Reply) ([]delivery, error) {
 	if len(r.Items) != 0 && len(r.Items) != n {
 		return ready, fmt.Errorf("%w: %d answers to %d runs", errProtocol, len(r.Items), n)
 	}
-	if forgotten(r) && !s.flights.front().whole {
+	if scriptForgotten(r) && !s.flights.front().whole {
 		s.repeatJoint(n)
 		return ready, nil
 	}

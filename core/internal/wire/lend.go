@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"net"
@@ -64,29 +63,29 @@ func (s *Stream) giveBack() {
 
 // readHere reads until the oldest call, which is the caller's own, is answered.
 // What does not come soon, or not whole, is left to the reader.
-func (s *Stream) readHere(eager *eagerReader, in *bufio.Reader) {
-	eager.forCaller(time.Now().Add(min(readHereFor, s.opt.Timeout/4)))
+func (s *Stream) readHere() {
+	s.eager.forCaller(time.Now().Add(min(readHereFor, s.opt.Timeout/4)))
 	var (
 		answered int
 		err      error
 	)
 	for answered == 0 && err == nil {
-		if in.Buffered() == 0 {
-			if _, err = in.Peek(1); err != nil {
+		if s.in.Buffered() == 0 {
+			if _, err = s.in.Peek(1); err != nil {
 				break
 			}
 		}
-		if !lineBuffered(in) {
+		if !lineBuffered(s.in) {
 			break
 		}
-		answered, err = s.deliver(in)
+		answered, err = s.deliver()
 	}
-	eager.forReader()
+	s.eager.forReader()
 	s.mu.Lock()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		s.lone, err = -lateCalls, nil
 	}
-	if err == nil && answered > 0 && s.busy() == 0 && in.Buffered() == 0 && !s.closed {
+	if err == nil && answered > 0 && s.busy() == 0 && s.in.Buffered() == 0 && !s.closed {
 		s.readership = lent
 		s.mu.Unlock()
 		return

@@ -31,9 +31,9 @@ func (s *Stream) serve(ctx context.Context, conn net.Conn) error {
 
 	s.reading = time.Time{}
 	for {
-		err := s.await(ctx, conn, s.in)
+		err := s.await(ctx, conn)
 		if err == nil {
-			_, err = s.deliver(s.in)
+			_, err = s.deliver()
 		}
 		if err == nil && s.lend() {
 			err = s.reclaim(ctx, conn)
@@ -48,13 +48,13 @@ func (s *Stream) serve(ctx context.Context, conn net.Conn) error {
 // await waits for the next reply to begin. A node that has been silent for long
 // may be frozen, and then its connection must be kept, for the order of what it
 // holds; or the path to it is dead, and then a second connection answers.
-func (s *Stream) await(ctx context.Context, conn net.Conn, in *bufio.Reader) error {
+func (s *Stream) await(ctx context.Context, conn net.Conn) error {
 	for {
 		if now := time.Now(); s.reading.Sub(now) < s.patience()/2 { // rarely, as in arm
 			s.reading = now.Add(s.patience())
 			_ = conn.SetReadDeadline(s.reading)
 		}
-		_, err := in.Peek(1)
+		_, err := s.in.Peek(1)
 		if err == nil {
 			return nil
 		}
@@ -80,12 +80,12 @@ const maxBatch = 256
 // deliver reads the replies that are here and gives them to their calls, which
 // are taken off the books before the first of them is told: whoever is told finds
 // nothing in flight, and can send at once. It returns how many calls were answered.
-func (s *Stream) deliver(in *bufio.Reader) (answered int, err error) {
+func (s *Stream) deliver() (answered int, err error) {
 	replies := s.replies[:0]
 	var broken error
-	for len(replies) == 0 || len(replies) < maxBatch && lineBuffered(in) {
+	for len(replies) == 0 || len(replies) < maxBatch && lineBuffered(s.in) {
 		var r Reply
-		if r, broken = readReply(in); broken != nil {
+		if r, broken = readReply(s.in); broken != nil {
 			break
 		}
 		replies = append(replies, r)
@@ -164,7 +164,7 @@ func (s *Stream) match(ready []delivery, r Reply) ([]delivery, error) {
 		s.half, s.first = false, Reply{}
 	}
 	r.Repeated = f.again
-	if forgotten(r) && !f.whole {
+	if scriptForgotten(r) && !f.whole {
 		if !f.call.abandoned() {
 			// Under mu, so that a release sent from now on stands behind it.
 			f.at, f.whole = time.Now(), true
@@ -177,9 +177,9 @@ func (s *Stream) match(ready []delivery, r Reply) ([]delivery, error) {
 	return append(ready, delivery{f.call, r}), nil
 }
 
-// forgotten reports whether the server has no such script. It is sent whole once
+// scriptForgotten reports whether the server has no such script. It is sent whole once
 // then: a server that does not know what it was just told is not one to insist on.
-func forgotten(r Reply) bool {
+func scriptForgotten(r Reply) bool {
 	refused, ok := r.Err.(ServerError) //nolint:errorlint // as it was read
 	return ok && refused.noScript()
 }

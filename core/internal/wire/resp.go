@@ -91,8 +91,7 @@ func (r *Request) append(b []byte, tail Tail) []byte {
 	return appendRun(b, r, tail, r.Whole)
 }
 
-// appendRun encodes the run of a script; extra, when it is not empty, is one
-// more argument, or one more key when it holds the separator of the two.
+// appendRun encodes the run of a script, whole with its source, otherwise by its name.
 func appendRun(b []byte, req *Request, tail Tail, whole bool) []byte {
 	keys, args := len(req.Keys), len(req.Args)
 	if tail.Key != "" {

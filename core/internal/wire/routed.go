@@ -13,7 +13,7 @@ import (
 )
 
 // Routed sends through a go-redis client that knows the way to the right
-// server: a Cluster, a Ring. One batch is under way at a time, so the order is
+// server of several, as that of a Cluster does. One batch is under way at a time, so the order is
 // kept; what comes meanwhile makes the next batch. The client's own timeouts
 // and retries bound a batch, not its senders, who are refused while it hangs.
 type Routed struct {
@@ -45,7 +45,7 @@ func (r *Routed) Start() {
 	r.ends.Go(func() { r.run(ctx) })
 }
 
-// Commands is how many calls were sent.
+// Commands is how many calls were answered, or ended in an error of the client.
 func (r *Routed) Commands() uint64 { return r.commands.Load() }
 
 // Send queues the call for the next batch.
@@ -66,6 +66,7 @@ func (r *Routed) Send(now time.Time, c Call) {
 	}
 }
 
+// refusal says why a call must not be sent. mu is held.
 func (r *Routed) refusal(now time.Time, force bool) error {
 	limit := maxInFlight
 	if force {
@@ -93,22 +94,17 @@ func (r *Routed) run(ctx context.Context) {
 		batch := r.queue
 		r.queue, r.since = nil, time.Now()
 		r.mu.Unlock()
-		r.exec(ctx, batch)
+		forgotten := r.pipeline(ctx, batch, false)
+		r.pipeline(ctx, forgotten, true)
 		r.mu.Lock()
 		r.since = time.Time{}
 		r.mu.Unlock()
 	}
 }
 
-// exec runs a batch, and what the servers had forgotten a second time.
-func (r *Routed) exec(ctx context.Context, batch []flight) {
-	again := r.pipeline(ctx, batch, false)
-	if len(again) > 0 {
-		r.pipeline(ctx, again, true)
-	}
-}
-
-func (r *Routed) pipeline(ctx context.Context, batch []flight, whole bool) (again []flight) {
+// pipeline executes a batch, and returns the runs whose scripts the servers have
+// forgotten: they are to be sent whole.
+func (r *Routed) pipeline(ctx context.Context, batch []flight, whole bool) (forgotten []flight) {
 	if batch = withoutAbandoned(batch); len(batch) == 0 {
 		return nil
 	}
@@ -120,15 +116,14 @@ func (r *Routed) pipeline(ctx context.Context, batch []flight, whole bool) (agai
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	for i, f := range batch {
 		reply := replyOf(cmds[i])
-		var refused ServerError
-		if !whole && errors.As(reply.Err, &refused) && refused.noScript() {
-			again = append(again, f)
+		if !whole && scriptForgotten(reply) {
+			forgotten = append(forgotten, f)
 			continue
 		}
 		r.commands.Add(1)
 		f.call.To.Receive(f.call.Node, reply)
 	}
-	return again
+	return forgotten
 }
 
 // withoutAbandoned tells the calls that were given up before they were executed.

@@ -5,11 +5,10 @@ import (
 	"context"
 	"errors"
 	"net"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // Session is a new connection in the hands of its greeter.
@@ -34,22 +33,22 @@ func (s *Session) Run(req *Request) (Reply, error) {
 	return readReply(s.in)
 }
 
-// Load makes the server remember a script.
-func (s *Session) Load(script *Script) (Reply, error) {
-	return s.Do("SCRIPT", "LOAD", script.source)
+// Load makes the server remember a script, unless it refuses to: whoever runs it sends
+// it whole then.
+func (s *Session) Load(script *Script) error {
+	_, err := s.Do("SCRIPT", "LOAD", script.source)
+	return err
 }
 
 // Dialer opens connections the way go-redis does, with TLS, credentials and
 // database, and takes them over once they are ready: go-redis' own use of a
-// connection waits for each reply.
+// connection waits for each reply. timeout bounds each step of that.
 func Dialer(opt *redis.Options, timeout time.Duration) func(context.Context) (net.Conn, error) {
 	base := *opt
 	base.PoolSize, base.MinIdleConns, base.MaxRetries = 1, 0, -1
-	base.Protocol = 2
-	base.PushNotificationProcessor = nil // another client's
+	base.Protocol = 2 // what readReply reads; and go-redis asks for no notifications
 	base.ContextTimeoutEnabled = true
 	base.DialTimeout, base.ReadTimeout, base.WriteTimeout = timeout, timeout, timeout
-	base.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	dial := base.Dialer
 	if dial == nil {
 		dial = redis.NewDialer(&base)
@@ -67,10 +66,10 @@ func ready(ctx context.Context, opt redis.Options, dial dialFunc) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	kept := &keptConn{Conn: conn, conn: conn}
+	kept := &keptConn{Conn: conn}
 	opt.DialerRetries = 1
 	opt.Dialer = func(context.Context, string, string) (net.Conn, error) {
-		if !kept.handOut() {
+		if kept.handedOut.Swap(true) {
 			return nil, errDialedOnce
 		}
 		return kept, nil
@@ -78,43 +77,17 @@ func ready(ctx context.Context, opt redis.Options, dial dialFunc) (net.Conn, err
 	client := redis.NewClient(&opt)
 	defer client.Close() //nolint:errcheck // closes nothing but the kept connection, which ignores it
 	if err := client.Ping(ctx).Err(); err != nil {
-		return nil, errors.Join(err, kept.drop())
+		return nil, errors.Join(err, conn.Close())
 	}
-	return kept.take(), nil
+	return conn, nil
 }
 
 var errDialedOnce = errors.New("the connection could not be set up")
 
-// keptConn ignores Close until it is taken over.
+// keptConn ignores that go-redis closes it.
 type keptConn struct {
 	net.Conn
-	mu   sync.Mutex
-	conn net.Conn // guarded by mu
-	used bool     // handed out once. Guarded by mu
-}
-
-// handOut reports whether the connection is still unused.
-func (k *keptConn) handOut() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	first := !k.used
-	k.used = true
-	return first
+	handedOut atomic.Bool
 }
 
 func (k *keptConn) Close() error { return nil }
-
-func (k *keptConn) take() net.Conn {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.conn
-}
-
-func (k *keptConn) drop() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.conn == nil {
-		return nil
-	}
-	return k.conn.Close()
-}

@@ -141,7 +141,7 @@ func (s *Stream) Close(grace time.Duration) {
 	s.fail(ErrClosed)
 }
 
-// Commands is how many calls were written.
+// Commands is how many calls were answered.
 func (s *Stream) Commands() uint64 { return s.commands.Load() }
 
 // Send writes the call or hands it to the writer, and may read the reply, for
@@ -167,11 +167,10 @@ func (s *Stream) Send(now time.Time, c Call) {
 	alone := s.busy() == 0 && !s.writing && !s.kicked && (s.crowd <= 1 || s.opt.Sole)
 	s.enter(f, alone)
 	here, over := s.borrow(c.Wait)
-	eager, in := s.eager, s.in
 	s.push(now, alone)
 	switch {
 	case here:
-		s.readHere(eager, in)
+		s.readHere()
 	case over:
 		s.giveBack()
 	}

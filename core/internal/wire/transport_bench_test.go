@@ -82,8 +82,7 @@ func openStream(b testing.TB, opt *redis.Options) lockWay {
 	s := NewStream(Options{
 		Dial: Dialer(opt, time.Second),
 		Greet: func(_ context.Context, c *Session) error {
-			_, err := c.Load(deleteOwn)
-			return err
+			return c.Load(deleteOwn)
 		},
 		Up: func() { up <- struct{}{} }, Down: func(error) {},
 		Timeout: time.Second, DialTimeout: time.Second, Sole: true,
