@@ -20,9 +20,9 @@ type Config struct {
 	// node the lock is as available as that node.
 	Nodes []string
 	// Clients are ready go-redis clients, one per independent deployment, beside
-	// or instead of Nodes. The Manager opens one connection of its own with each
-	// client's options and never closes the client. A Ring is refused: it moves the
-	// keys of a shard that fails.
+	// or instead of Nodes. The Manager opens connections of its own with the options
+	// of a *redis.Client, sends through any other client, and closes none. A Ring is
+	// refused: it moves the keys of a shard that fails.
 	Clients []redis.UniversalClient
 	// Prefix is the namespace of every key in Redis. Default "dlm". At most 32 bytes.
 	Prefix string

@@ -5,8 +5,8 @@ import "time"
 // Deadlocks within a process. A Lock's context carries the lock, so a caller
 // that waits under it is known to hold it: key → holder → keys its callers wait
 // for → their holders is the wait-for graph, and a caller whose wait would close
-// a circle is refused instead. Locks held by other processes are not seen; their
-// circles end with the wait.
+// a cycle is refused instead. Locks held by other processes are not seen; their
+// cycles end with the wait.
 
 // heldBy reports whether a context that runs under chain already holds the key.
 func (m *Manager) heldBy(chain *Lock, key string) bool {
@@ -23,7 +23,7 @@ func (m *Manager) heldBy(chain *Lock, key string) bool {
 func (l *Lock) lasts() bool { return time.Now().Before(l.lease.validFor(l)) }
 
 // want records that the locks of w's context wait for g, unless that closes a
-// circle. mu is held.
+// cycle. mu is held.
 func (m *Manager) want(w *waiter, g *gate) error {
 	if w.chain == nil {
 		return nil
@@ -40,6 +40,7 @@ func (m *Manager) want(w *waiter, g *gate) error {
 	return nil
 }
 
+// unwant takes back what want recorded, if anything. mu is held.
 func (m *Manager) unwant(w *waiter, g *gate) {
 	for l := w.chain; l != nil; l = l.parent {
 		if l.wants[g.key]--; l.wants[g.key] <= 0 {

@@ -31,9 +31,9 @@
 // no vote until the longest lease in use is over: the longest that any client ever
 // asked for, on which a single [WithTTL] of a day counts for good. Clients count from
 // when they met the node, by their own clocks. How long that lease is, so many other
-// nodes must tell that one of them knows: 2 of 3 beside it where there are 4, else a
-// majority of all. So a node that has lost data has no vote either while as many others
-// are silent as a minority is. A deployment that is new as a whole starts at once.
+// nodes must tell that one of them knows: 2 where there are 3 or 4 in all, 3 where there
+// are 5 or 6, and so on. While fewer answer, a node that has lost data has no vote either.
+// A deployment that is new as a whole starts at once.
 //
 // Every lock has a [Lock.FencingToken], greater than that of every lock of the
 // same key before it.

@@ -258,6 +258,7 @@ func (m *Manager) wake(n *node, lock string) {
 	g.wake.raise()
 }
 
+// wakeAll has every gate that listens here ask for itself.
 func (m *Manager) wakeAll(e *ear) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// The errors of this package. Every error returned by a [Manager] or a [Lock]
-// is a [*LockError] and answers [errors.Is] for each of these that is true of
-// it, so one error may be both "somebody else holds it" and "too few nodes
-// answered" when both happened.
+// The errors of this package. An error of a [Manager] or a [Lock] is a [*LockError],
+// but for that of [Manager.Check] and what fn returned to [Manager.Do]. It answers
+// [errors.Is] for each of these that is true of it, so one error may be both "somebody
+// else holds it" and "too few nodes answered" when both happened.
 var (
 	// ErrNotAcquired: another owner holds the lock.
 	ErrNotAcquired = errors.New("lock not acquired: held by another owner")
@@ -38,7 +38,8 @@ var (
 	ErrNotLocked = errors.New("not locked")
 	// ErrClosed: the Manager was closed.
 	ErrClosed = errors.New("manager closed")
-	// ErrInvalid: an argument was refused before any command was sent.
+	// ErrInvalid: an argument was refused before any command was sent. New says so of
+	// one server under two names, too.
 	ErrInvalid = errors.New("invalid argument")
 )
 

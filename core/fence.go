@@ -55,7 +55,8 @@ func (m *Manager) observeToken(token uint64) {
 	}
 }
 
-// highest returns the round's token and the granting nodes that gave less.
+// highest returns the round's token, the granting nodes that gave less, and how many
+// gave it.
 func (r *round) highest() (token uint64, behind []*node, level int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

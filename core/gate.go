@@ -9,7 +9,8 @@ import (
 // the lock or stands in Redis for all, the others queue behind it, first in
 // first out. A gate exists while anybody is at it.
 //
-// Every field but wake is guarded by the Manager's mu.
+// key and names never change. heard and wake are written under the Manager's mu by
+// whoever stands, who may read them without; the other fields are guarded by it.
 type gate struct {
 	key      string
 	names    names
@@ -17,11 +18,11 @@ type gate struct {
 	standing *waiter // the caller that competes in Redis, or nil
 	head     *waiter // the queue behind them
 	tail     *waiter
-	last     outcome // of the last round that the nodes decided
-	heard    *ear    // where the gate is registered for wake-ups, or nil
-	turn     int     // turns taken on the holder's lease, from 0
-	opened   time.Time
-	wake     signal // a wake-up for whoever stands; nil until the gate is registered
+	last     outcome   // of the last round that the nodes decided
+	heard    *ear      // where the gate is registered for wake-ups, or nil
+	turn     int       // turns taken on the holder's lease, from 0
+	opened   time.Time // when that lease was granted
+	wake     signal    // a wake-up for whoever stands; nil until the gate is registered
 }
 
 // waiter is one caller at a gate.
@@ -34,6 +35,7 @@ type waiter struct {
 	turns chan turn // cap 1: exactly one is sent to a waiter taken off the queue
 	chain *Lock     // the lock its context runs under
 
+	// Guarded by the Manager's mu.
 	prev, next *waiter
 	queued     bool
 }
@@ -175,7 +177,7 @@ func (m *Manager) leave(g *gate, w *waiter) (turn, bool) {
 	return <-w.turns, true
 }
 
-// settled ends the wish of a waiter, however it ended.
+// settled is called when a waiter's wait in the queue is over, however it ended.
 func (m *Manager) settled(g *gate, w *waiter) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

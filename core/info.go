@@ -44,14 +44,14 @@ type Stats struct {
 	Lost       uint64
 	Timeouts   uint64 // of Refused: at the end of the wait
 	Deadlocks  uint64 // of Refused
-	Quorum     int
+	Quorum     int    // nodes that must agree
 	Nodes      []NodeStats
 }
 
 // NodeStats are one node's counters.
 type NodeStats struct {
 	Node     string
-	Commands uint64 // sent
-	Errors   uint64 // failed, timed out or refused to send
-	Voting   bool
+	Commands uint64 // that it answered
+	Errors   uint64 // of commands that failed, timed out or were not sent
+	Voting   bool   // it answers, and its answers count
 }

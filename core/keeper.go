@@ -16,7 +16,7 @@ type keeper struct {
 
 	mu     sync.Mutex
 	leases leaseHeap // guarded by mu
-	asleep time.Time // until when it sleeps; zero while awake or for ever. Guarded by mu
+	asleep time.Time // until when it sleeps; zero while awake. Guarded by mu
 }
 
 func newKeeper(m *Manager) *keeper { return &keeper{m: m, wake: make(signal, 1)} }

@@ -18,9 +18,9 @@ type lease struct {
 	names    names
 	owner    string // unique per attempt, so that no late release of one attempt meets another's lock
 	metadata string
-	proposed uint64 // first token of the block asked for
-	token    uint64 // first token of the block granted. Written before the lease is used
-	at       time.Time
+	proposed uint64        // first token of the block asked for
+	token    uint64        // first token of the block granted. Written before the lease is used
+	at       time.Time     // when the attempt began
 	ttl      time.Duration // of the attempt, and of its cleaning up
 
 	mu      sync.Mutex
@@ -33,7 +33,7 @@ type lease struct {
 	gone    atomic.Bool   // over, for those who hold a transport's mutex, which comes after mu
 	lock    *Lock         // whose turn it is. Guarded by mu
 	first   Lock          // that of the first turn, here to save an allocation
-	auto    bool          // renewed until renewEnd. Guarded by mu
+	auto    bool          // renewed until stop. Guarded by mu
 	stop    time.Time     // MaxHold's end. Guarded by mu
 
 	// order is held while a renewal is worked out and sent, so that every node
@@ -82,9 +82,8 @@ func (l *lease) setExpiry(start time.Time, ttl time.Duration) {
 	l.until = l.expires.Add(-driftOf(ttl, l.m.cfg.DriftFactor))
 }
 
-// request asks a node to hold the lease for ttl with a block of tokens that
-// begins with first. register is this process' name
-// for the queue, or empty.
+// request asks a node to hold the lease for ttl with a block of tokens that begins
+// with first. register is this process' name for the queue, or empty.
 func (l *lease) request(ttl time.Duration, first uint64, register string) *wire.Request {
 	var space [64]byte
 	return wire.NewRequest(acquireScript, 3, l.names.lock, l.names.fence, l.names.queue,
@@ -145,7 +144,7 @@ func (l *lease) leave(now time.Time) {
 	l.lock.ended = earlier(now, l.until)
 }
 
-// validFor is how long one of the locks that live on the lease is valid.
+// validFor is until when one of the locks that live on the lease is valid.
 func (l *lease) validFor(lock *Lock) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -27,12 +27,12 @@ type Manager struct {
 	keeper    *keeper
 	watchdog  *watchdog
 	timers    timers
-	rounds    sync.Pool // of *round
-	farewells sync.Pool // of *farewell
-	waiters   sync.Pool // of *waiter
-	proposed  atomic.Uint64
+	rounds    sync.Pool     // of *round
+	farewells sync.Pool     // of *farewell
+	waiters   sync.Pool     // of *waiter
+	proposed  atomic.Uint64 // first token of the latest block proposed or seen, see fence.go
 	counters  counters
-	waiting   atomic.Int64
+	waiting   atomic.Int64 // callers in the queues of gates
 
 	longest      atomic.Int64              // longest TTL known to be in use
 	known        atomic.Bool               // a marker was seen: the deployment is not new
@@ -41,17 +41,17 @@ type Manager struct {
 	markers      sync.Mutex                // one decision about markers at a time
 	progress     signal                    // New has something to look at
 
-	closing chan struct{} // closed by Close
-	stop    context.CancelFunc
-	ends    sync.WaitGroup // our goroutines
-	calls   sync.WaitGroup // acquisitions under way; Add under mu while not closed
+	closing chan struct{}      // closed when Close begins
+	done    chan struct{}      // closed when Close is over
+	stop    context.CancelFunc // ends our goroutines
+	ends    sync.WaitGroup     // our goroutines
+	calls   sync.WaitGroup     // acquisitions under way; Add under mu while not closed
 
 	mu     sync.Mutex
 	closed bool               // guarded by mu
 	gates  map[string]*gate   // by key. Guarded by mu
 	held   map[*Lock]struct{} // guarded by mu
 	ears   map[string]*gate   // gates that want to be woken, by lock name. Guarded by mu
-	done   chan struct{}      // closed when Close is over
 }
 
 const (

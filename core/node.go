@@ -35,10 +35,10 @@ type node struct {
 	tried   atomic.Bool           // the first attempt to connect is over
 	cause   atomic.Pointer[error] // why there is no connection; nil while there is one
 	flushed atomic.Bool           // the marker went while the server ran
-	warned  atomic.Bool
+	warned  atomic.Bool           // of what makes the server unsafe
 
 	errors   atomic.Uint64
-	down     atomic.Bool
+	down     atomic.Bool // it has failed and not answered since
 	standing standing
 
 	debtMu   sync.Mutex
@@ -126,7 +126,7 @@ func (n *node) send(now time.Time, c wire.Call) {
 	n.wire.Send(now, c)
 }
 
-// failed counts what went wrong, and tells of the first.
+// failed counts what went wrong, and tells of the first that did since the node answered.
 func (n *node) failed(err error) {
 	n.errors.Add(1)
 	if !n.down.Swap(true) {
@@ -134,6 +134,7 @@ func (n *node) failed(err error) {
 	}
 }
 
+// answered has the node reviewed if it was down, and pays what it is owed.
 func (n *node) answered() {
 	if n.down.Load() && n.down.Swap(false) {
 		n.review()
@@ -143,7 +144,7 @@ func (n *node) answered() {
 	}
 }
 
-// refused tells an answer of the server from a failure to reach it.
+// serverRefused tells an answer of the server from a failure to reach it.
 func serverRefused(err error) bool {
 	var refused wire.ServerError
 	return errors.As(err, &refused)

@@ -11,8 +11,8 @@ import (
 func (m *Manager) NodeTimeout() time.Duration { return m.cfg.NodeTimeout }
 
 // NodeOptions returns how to connect to the nodes that are single servers, for
-// other uses of the same Redis, such as the store of a cache. Nodes that are a
-// Cluster or a Ring are left out. The options are copies.
+// other uses of the same Redis, such as the store of a cache. Deployments of several
+// servers, such as a Cluster, are left out. The options are copies.
 func (m *Manager) NodeOptions() []*redis.Options {
 	var list []*redis.Options
 	for _, n := range m.nodes {

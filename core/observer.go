@@ -11,11 +11,11 @@ type EventKind uint8
 // The events of a Manager.
 const (
 	EventAcquired   EventKind = iota + 1 // a lock was granted; Duration is the time waited
-	EventRefused                         // an acquisition ended without the lock; Err says why
+	EventRefused                         // an acquisition ended without the lock; Err says why, Duration is the time waited
 	EventWaiting                         // a caller began to wait
 	EventHandedOver                      // a lock went to the next local caller; Duration is the time waited
-	EventRenewed                         // a lease was renewed or extended
-	EventLost                            // a held lock can no longer be relied upon
+	EventRenewed                         // by Renew or Extend; automatic renewal is not told
+	EventLost                            // a held lock can no longer be relied upon; Duration is the time held
 	EventReleased                        // a lock was released; Duration is the time held
 	EventNodeUp                          // a node answers and votes
 	EventNodeDown                        // a node does not answer or does not vote; Err says why

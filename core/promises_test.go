@@ -57,11 +57,11 @@ var promises = []struct {
 		[]func(*testing.T){TestServerClockEndsNoQuarantine, TestQuarantineIsServedInTurns, TestLengthenedQuarantineIsNotOverEarly, TestQuarantineIsNotBegunTwice},
 	},
 	{
-		"How long that lease is, so many other nodes must tell that one of them knows: 2 of 3 beside it where there are 4, else a majority of all.",
+		"How long that lease is, so many other nodes must tell that one of them knows: 2 where there are 3 or 4 in all, 3 where there are 5 or 6, and so on.",
 		[]func(*testing.T){TestQuarantineWaitsForThoseWhoKnowTheLongestLease, TestQuarantineIsNotThatOfAShortSightedClient, TestLongerLeaseIsToldUntilTheNodesKnow, TestNodeThatDoesNotKnowOfALongerLeaseDoesNotCount, TestHandOverToALongerLeaseIsTold},
 	},
 	{
-		"So a node that has lost data has no vote either while as many others are silent as a minority is.",
+		"While fewer answer, a node that has lost data has no vote either.",
 		[]func(*testing.T){TestQuarantineWaitsForThoseWhoKnowTheLongestLease, TestQuarantineIsOverForThoseWhoCannotAsk},
 	},
 	{

@@ -55,7 +55,7 @@ func (c Config) sources() ([]source, error) {
 }
 
 // sourceOf prefers connections of our own, whose order and deadlines we
-// control; a Cluster, a Ring or a foreign client keeps its own routing.
+// control; a Cluster, or a client of a type that is not known, keeps its own routing.
 func sourceOf(client redis.UniversalClient, i int) source {
 	if single, ok := client.(*redis.Client); ok {
 		opt := *single.Options()

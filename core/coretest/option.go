@@ -1,6 +1,6 @@
 package coretest
 
-// An Option changes how [Redis] and [Start] run their servers.
+// An Option changes how [Redis], [Cluster] and [Sentinel] run their servers.
 type Option func(*settings)
 
 type settings struct {

@@ -85,7 +85,7 @@ func newPolled(m *maker) polled {
 		voting:  gauge("dlm.node.voting", "{vote}", "1 while the node answers and its answers count, otherwise 0."),
 		ping: made[metric.Float64ObservableGauge](m)(m.meter.Float64ObservableGauge("dlm.node.ping.duration",
 			metric.WithUnit("s"), metric.WithDescription("Time of one PING."))),
-		commands: total("dlm.node.commands", "{command}", "Commands sent to the node."),
+		commands: total("dlm.node.commands", "{command}", "Commands that the node answered."),
 		trouble:  total("dlm.node.errors", "{error}", "Commands that failed, timed out or were not sent."),
 
 		requests:  total("dlm.cache.requests", "{request}", "Requests answered without a fetch of their own, or refused."),

@@ -33,8 +33,8 @@ type Options struct {
 // calls are let through up to twice of it.
 const (
 	maxInFlight = 4096
-	maxBacklog  = 1 << 20 // bytes not yet written
-	keepBuffer  = 64 << 10
+	maxBacklog  = 1 << 20  // bytes not yet written
+	keepBuffer  = 64 << 10 // a larger one is not kept for the next write
 )
 
 // Stream is one connection shared by everybody: calls are written in the order

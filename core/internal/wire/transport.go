@@ -37,8 +37,8 @@ type Call struct {
 	Abandoned func(node int) bool
 }
 
-// Transport sends calls in order: what is sent first is executed first, but for
-// releases, which claims of other keys may overtake.
+// Transport sends calls in order: what is sent first is executed first, but for runs
+// of a joint script, which claims of other keys may overtake.
 type Transport interface {
 	// Start begins to carry what is sent.
 	Start()
