@@ -40,6 +40,18 @@ func (e *ear) init(n *node) {
 // earLinger keeps a subscription for the next waiter.
 const earLinger = 5 * time.Second
 
+// home is the node where a key's waiters queue: the same for every process
+// while it answers, the next one otherwise.
+func (m *Manager) home(nm names, now time.Time) *node {
+	for i := range m.nodes {
+		n := m.nodes[(nm.bucket+i)%len(m.nodes)]
+		if !n.away(now) {
+			return n
+		}
+	}
+	return m.nodes[nm.bucket%len(m.nodes)]
+}
+
 // listen registers the gate for wake-ups at its key's home, once, and again where
 // that is away now. It reports whether the gate was not registered there before and
 // is now.

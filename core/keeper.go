@@ -179,9 +179,6 @@ func (l *lease) nextDue(now time.Time) (time.Time, bool) {
 	return earlier(due, l.until), true
 }
 
-// topUpDelay lets short locks go without a topping up that would come too late.
-const topUpDelay = 250 * time.Millisecond
-
 // leaseHeap is ordered by due and kept by container/heap under the keeper's mu.
 type leaseHeap []*lease
 

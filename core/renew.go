@@ -349,16 +349,3 @@ func (o gatherOne) Receive(index int, reply wire.Reply) {
 		g.to.Receive(index, wire.Reply{Err: g.err, Items: g.items})
 	}
 }
-
-// topUpAll asks the nodes that do not hold a lease to hold it. The majority that
-// granted or last renewed it is within its validity.
-func (m *Manager) topUpAll(now time.Time, l *lease) {
-	for _, n := range m.nodes {
-		l.mu.Lock()
-		missing := !l.holds.has(n.index)
-		l.mu.Unlock()
-		if missing {
-			l.topUp(now, n)
-		}
-	}
-}
