@@ -29,9 +29,7 @@ func Embedded(tb testing.TB, n int) *EmbeddedNodes {
 // Start them inside the bubble. They are taken down when the test ends.
 func Piped(tb testing.TB, n int) *EmbeddedNodes {
 	tb.Helper()
-	return embedded(tb, n, func(n int) (*EmbeddedNodes, error) {
-		return startEmbedded(n, func() (*EmbeddedNode, error) { return &EmbeddedNode{}, nil })
-	})
+	return embedded(tb, n, func(n int) (*EmbeddedNodes, error) { return startEmbedded(n, startPipedNode) })
 }
 
 func embedded(tb testing.TB, n int, start func(int) (*EmbeddedNodes, error)) *EmbeddedNodes {
@@ -48,22 +46,19 @@ func embedded(tb testing.TB, n int, start func(int) (*EmbeddedNodes, error)) *Em
 }
 
 // StartEmbedded is [Embedded] for programs that are not tests.
-func StartEmbedded(n int) (*EmbeddedNodes, error) { return startEmbedded(n, newEmbeddedNode) }
+func StartEmbedded(n int) (*EmbeddedNodes, error) { return startEmbedded(n, startEmbeddedNode) }
 
-func startEmbedded(n int, create func() (*EmbeddedNode, error)) (*EmbeddedNodes, error) {
+func startEmbedded(n int, start func() (*EmbeddedNode, error)) (*EmbeddedNodes, error) {
 	if n < 1 {
 		return nil, fmt.Errorf("coretest: cannot start %d nodes: ask for one or more", n)
 	}
 	ns := &EmbeddedNodes{}
 	for range n {
-		node, err := create()
-		if err == nil {
-			ns.nodes = append(ns.nodes, node)
-			err = node.Restart()
-		}
+		node, err := start()
 		if err != nil {
 			return nil, errors.Join(err, ns.Close())
 		}
+		ns.nodes = append(ns.nodes, node)
 	}
 	return ns, nil
 }

@@ -27,12 +27,17 @@ type EmbeddedNode struct {
 	closed bool
 }
 
-func newEmbeddedNode() (*EmbeddedNode, error) {
-	claim, err := claimPort(false)
-	if err != nil {
-		return nil, fmt.Errorf("coretest: %w", err)
-	}
-	return &EmbeddedNode{claim: claim}, nil
+func startEmbeddedNode() (*EmbeddedNode, error) {
+	n := &EmbeddedNode{}
+	return n, startOnPort(false, func(claim *portClaim) error {
+		n.claim = claim
+		return n.Restart()
+	})
+}
+
+func startPipedNode() (*EmbeddedNode, error) {
+	n := &EmbeddedNode{}
+	return n, n.Restart()
 }
 
 func (n *EmbeddedNode) close() error {

@@ -48,26 +48,17 @@ func newNode(ns *Nodes, binary, dir string) *Node {
 	return n
 }
 
-// open claims a port and starts the server on it, on another one if somebody
-// was faster.
+// open starts the server for the first time.
 func (n *Node) open(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for {
-		claim, err := claimPort(n.nodes.settings.cluster)
-		if err != nil {
-			return fmt.Errorf("coretest: %w", err)
-		}
+	return startOnPort(n.nodes.settings.cluster, func(claim *portClaim) error {
 		n.claim = claim
-		err = n.launch(ctx)
-		if err == nil {
-			return nil
+		if err := n.launch(ctx); err != nil {
+			return fmt.Errorf("coretest: start %s: %w", n.Addr(), err)
 		}
-		claim.release()
-		if !errors.Is(err, errPortTaken) || ctx.Err() != nil {
-			return fmt.Errorf("coretest: start %s: %w", claim.addr(), err)
-		}
-	}
+		return nil
+	})
 }
 
 func (n *Node) close() error {

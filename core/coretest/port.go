@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"syscall"
 )
 
 const (
@@ -70,6 +71,24 @@ func tryClaim(port int, bus bool) (*portClaim, error) {
 		}
 	}
 	return claim, nil
+}
+
+// startOnPort claims a port and starts a server on it, on another one if somebody
+// outside of this package was faster. start's other errors are returned as they are.
+func startOnPort(bus bool, start func(*portClaim) error) error {
+	for {
+		claim, err := claimPort(bus)
+		if err != nil {
+			return fmt.Errorf("coretest: %w", err)
+		}
+		if err = start(claim); err == nil {
+			return nil
+		}
+		claim.release()
+		if !errors.Is(err, errPortTaken) && !errors.Is(err, syscall.EADDRINUSE) {
+			return err
+		}
+	}
 }
 
 func (c *portClaim) take(port int) error {

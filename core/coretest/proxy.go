@@ -2,7 +2,6 @@ package coretest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -76,16 +75,16 @@ func StartProxy(serverURL string) (*Proxy, error) {
 	if _, _, err := net.SplitHostPort(u.Host); err != nil {
 		return nil, fmt.Errorf("coretest: proxy to %s: want a URL with host and port: %w", u.Redacted(), err)
 	}
-	claim, err := claimPort(false)
-	if err != nil {
-		return nil, fmt.Errorf("coretest: %w", err)
-	}
-	p := &Proxy{url: *u, target: u.Host, claim: claim, links: map[*link]struct{}{}}
-	p.url.Host = claim.addr()
+	p := &Proxy{url: *u, target: u.Host, links: map[*link]struct{}{}}
 	p.faults = &faults{changed: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	if err := p.Accept(); err != nil {
-		return nil, errors.Join(err, p.Close())
+	err = startOnPort(false, func(claim *portClaim) error {
+		p.claim, p.url.Host = claim, claim.addr()
+		return p.Accept()
+	})
+	if err != nil {
+		p.cancel()
+		return nil, err
 	}
 	return p, nil
 }
