@@ -49,9 +49,10 @@ func (m *Manager) unwant(w *waiter, g *gate) {
 	}
 }
 
-// reaches reports whether holder, or anybody it waits for, is in chain. mu is held.
+// reaches reports whether holder, or anybody it waits for, is in chain. A holder whose
+// lock is over is about to leave, so nobody waits for it for long. mu is held.
 func (m *Manager) reaches(holder, chain *Lock, seen map[*Lock]bool) bool {
-	if holder == nil || seen[holder] {
+	if holder == nil || seen[holder] || !holder.lasts() {
 		return false
 	}
 	seen[holder] = true

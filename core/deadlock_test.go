@@ -107,3 +107,17 @@ func TestNoDeadlockWithThoseWhoGaveUp(t *testing.T) {
 	require.NotErrorIs(t, err, ErrDeadlock)
 	require.NoError(t, errors.Join(x.Release(t.Context()), y.Release(t.Context())))
 }
+
+// Between the end of a lost lock's context and the place at the gate that it gives up,
+// whoever goes on under that context waits for nobody.
+func TestLostHolderIsNoDeadlock(t *testing.T) {
+	inTime(t, func(t *testing.T, _ *coretest.EmbeddedNodes, m *Manager) {
+		l := hold(t, m, "k")
+		l.lease.end(time.Now(), true)
+		w := &waiter{chain: l}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		require.NoError(t, m.want(w, l.gate))
+		m.unwant(w, l.gate)
+	})
+}
