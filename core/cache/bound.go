@@ -20,14 +20,12 @@ type boundStore struct {
 	store   Store
 	timeout time.Duration
 	logger  *slog.Logger
-	pending chan struct{} // one per operation under way, also given-up ones
+	slots   slots
 	silence silence
 }
 
-const maxPending = 256
-
 func newBoundStore(s Store, timeout time.Duration, logger *slog.Logger) *boundStore {
-	return &boundStore{store: s, timeout: timeout, logger: logger, pending: make(chan struct{}, maxPending)}
+	return &boundStore{store: s, timeout: timeout, logger: logger}
 }
 
 // divided is a Store on several servers, which fail one by one.
@@ -152,13 +150,14 @@ func (b *boundStore) do(ctx context.Context, server string, op func(context.Cont
 	}
 	bounded, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel() // not when op ends: its answer would race with the end of its context
+	slot := b.slots.of(server)
 	select {
-	case b.pending <- struct{}{}:
+	case slot <- struct{}{}:
 	case <-bounded.Done():
 		return b.unasked(ctx)
 	}
 	done := make(chan error, 1)
-	go b.attempt(bounded, op, done)
+	go b.attempt(bounded, op, slot, done)
 	select {
 	case err := <-done:
 		return b.answered(ctx, server, err)
@@ -169,16 +168,16 @@ func (b *boundStore) do(ctx context.Context, server string, op func(context.Cont
 
 var errExited = errors.New("the store called runtime.Goexit")
 
-// attempt sends what becomes of op. It runs on a goroutine of the Cache, where
-// nobody else could recover from a panic of the Store.
-func (b *boundStore) attempt(ctx context.Context, op func(context.Context) error, done chan<- error) {
+// attempt sends what becomes of op once it has given the slot back. It runs on a
+// goroutine of the Cache, where nobody else could recover from a panic of the Store.
+func (b *boundStore) attempt(ctx context.Context, op func(context.Context) error, slot <-chan struct{}, done chan<- error) {
 	err := errExited
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("the store panicked: %v", v)
 			b.logger.Error("dlm/cache: store panicked", "err", err, "stack", string(debug.Stack()))
 		}
-		<-b.pending
+		<-slot
 		done <- err
 	}()
 	err = b.insist(ctx, op)
@@ -230,8 +229,8 @@ func (b *boundStore) answered(ctx context.Context, server string, err error) err
 	return fmt.Errorf("%w: %w", ErrStore, err)
 }
 
-// unasked is for what got no turn in time: it says nothing of its server, as those
-// that take up the turns may be another's.
+// unasked is for what got no slot in time. It does not count as a timeout of the
+// server, which was sent nothing.
 func (b *boundStore) unasked(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

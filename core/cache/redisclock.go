@@ -22,7 +22,7 @@ type reading struct{ server, answered int64 }
 func (c *clocks) learn(server string, r reading) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.last == nil {
+	if c.last == nil || len(c.last) >= maxServers {
 		c.last = map[string]reading{}
 	}
 	c.last[server] = r

@@ -40,7 +40,6 @@ const (
 	// roomShare is the part of what is left that one process may take before it asks
 	// again: there are others.
 	roomShare = 4
-	maxRooms  = 1024 // as many servers as a Cluster can have
 	// roomUnasked is what a process may take before it asks at all.
 	roomUnasked = 256 << 10
 )
@@ -81,7 +80,7 @@ func (s *rooms) due(server string, n int64) bool {
 func (s *rooms) roomAt(server string) *room {
 	one := s.spared[server]
 	if one == nil {
-		if s.spared == nil || len(s.spared) >= maxRooms {
+		if s.spared == nil || len(s.spared) >= maxServers {
 			s.spared = map[string]*room{}
 		}
 		one = &room{limited: true, left: roomUnasked}

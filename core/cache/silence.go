@@ -25,9 +25,6 @@ type streak struct {
 const (
 	maxSilent    = 3           // timeouts in a row before a server is left alone
 	silencePause = time.Second // and for how long, from the end of an attempt
-	// maxStreaks bounds what is remembered of servers that are gone for good: more
-	// than a Cluster can have of them.
-	maxStreaks = 1024
 )
 
 // keptBy reports whether the server is to be left alone now.
@@ -54,7 +51,7 @@ func (s *silence) timedOut(server string) {
 	defer s.mu.Unlock()
 	one := s.streaks[server]
 	if one == nil {
-		if s.streaks == nil || len(s.streaks) >= maxStreaks {
+		if s.streaks == nil || len(s.streaks) >= maxServers {
 			s.streaks = map[string]*streak{}
 		}
 		one = &streak{}

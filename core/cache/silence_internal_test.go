@@ -117,13 +117,37 @@ func TestOneServersSilenceIsItsOwn(t *testing.T) {
 	})
 }
 
-// Waiting for those who wait for another server says nothing of one's own.
+// A server that is slow to answer takes up the room of no other.
+func TestSlowServerHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &dividedStore{silent: map[string]bool{"a": true}, asked: map[string]int{}}
+		b := newBoundStore(s, time.Minute, slog.New(slog.DiscardHandler))
+		var callers sync.WaitGroup
+		for range 2 * maxPending {
+			callers.Go(func() { _, _ = b.get(t.Context(), "a") })
+		}
+		synctest.Wait()
+		if n := s.attempts("a"); n != maxPending {
+			t.Errorf("%d operations under way on one server", n)
+		}
+		begun := time.Now()
+		if _, err := b.get(t.Context(), "b"); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took != 0 {
+			t.Error("waited for", took)
+		}
+		callers.Wait()
+	})
+}
+
+// Waiting for one's turn says nothing of the server.
 func TestServerThatWasNotAskedIsNotSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &dividedStore{asked: map[string]int{}}
 		b := newBoundStore(s, time.Second/10, slog.New(slog.DiscardHandler))
 		for range maxPending {
-			b.pending <- struct{}{}
+			b.slots.of("b") <- struct{}{}
 		}
 		for range 2 * maxSilent {
 			if _, err := b.get(t.Context(), "b"); !errors.Is(err, ErrStore) || !strings.Contains(err.Error(), "under way") {
@@ -138,20 +162,27 @@ func TestServerThatWasNotAskedIsNotSilent(t *testing.T) {
 		if n := s.attempts("b"); n != 0 {
 			t.Fatalf("asked %d times", n)
 		}
-		<-b.pending
+		<-b.slots.of("b")
 		if _, err := b.get(t.Context(), "b"); err != nil {
 			t.Fatal("left alone though it was never asked:", err)
 		}
 	})
 }
 
-func TestSilentServersAreBounded(t *testing.T) {
-	var s silence
-	for i := range 3 * maxStreaks {
-		s.timedOut(fmt.Sprint(i))
+func TestRememberedServersAreBounded(t *testing.T) {
+	var (
+		s silence
+		c clocks
+		p slots
+	)
+	for i := range 3 * maxServers {
+		server := fmt.Sprint(i)
+		s.timedOut(server)
+		c.learn(server, reading{})
+		p.of(server)
 	}
-	if len(s.streaks) > maxStreaks {
-		t.Errorf("%d servers are remembered", len(s.streaks))
+	if len(s.streaks) > maxServers || len(c.last) > maxServers || len(p.byServer) > maxServers {
+		t.Errorf("%d streaks, %d clocks and %d slots are remembered", len(s.streaks), len(c.last), len(p.byServer))
 	}
 }
 
