@@ -127,7 +127,7 @@ func (b *boundStore) getBy(ctx context.Context, key string, get func(context.Con
 func (b *boundStore) set(ctx context.Context, key string, it Item, over int64) error {
 	return b.do(ctx, b.serverOf(key), func(ctx context.Context) error {
 		it := it
-		if it.TTL = time.Duration(over - now()).Round(time.Millisecond); it.TTL < time.Millisecond {
+		if it.TTL = time.Duration(over - now()); it.TTL < time.Millisecond {
 			return ErrFenced
 		}
 		return b.store.Set(ctx, key, it)

@@ -31,7 +31,7 @@ type Store interface {
 type Item struct {
 	Value []byte
 	// TTL is, in Set, how long to keep the value, and in Get how much of that is
-	// left. Positive, resolution 1 ms.
+	// left. At least 1 ms in Set; a Store that counts more coarsely rounds it down.
 	TTL  time.Duration
 	Tags []string
 	// Mark is the purge generation at the time of a Get; opaque.

@@ -84,3 +84,16 @@ func TestAValueAgesUntilItIsStored(t *testing.T) {
 		assert.Len(t, store.kept, 1)
 	})
 }
+
+// And not even by a part of a millisecond.
+func TestLifetimesAreNotRoundedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &tardy{Store: cache.NewMemory(1 << 20), sets: 300 * time.Microsecond, resets: 1}
+		c := open[string](t, cache.Config{Fresh: time.Minute, Store: store})
+		made := time.Now()
+		_, err := c.Get(t.Context(), "k", value("v"))
+		require.NoError(t, err)
+		require.Len(t, store.kept, 1)
+		assert.LessOrEqual(t, store.kept[0].TTL, time.Minute-time.Since(made))
+	})
+}
