@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -185,20 +186,20 @@ func (c Config) settings() (settings, error) {
 		return settings{}, fmt.Errorf("guard: invalid Config: %w", err)
 	}
 	s := settings{Config: c, now: time.Now}
-	s.MaxQueue = orDefault(c.MaxQueue, defaultMaxQueue)
-	s.ReadAhead = orDefault(c.ReadAhead, defaultReadAhead)
-	s.ContentionStatus = orDefault(c.ContentionStatus, http.StatusServiceUnavailable)
-	s.OnUnavailable = orDefault(c.OnUnavailable, FailClosed)
+	s.MaxQueue = cmp.Or(c.MaxQueue, defaultMaxQueue)
+	s.ReadAhead = cmp.Or(c.ReadAhead, defaultReadAhead)
+	s.ContentionStatus = cmp.Or(c.ContentionStatus, http.StatusServiceUnavailable)
+	s.OnUnavailable = cmp.Or(c.OnUnavailable, FailClosed)
 	if c.Fresh > 0 {
-		s.MaxQueue = orDefault(c.MaxQueue, defaultCacheQueue)
-		s.OnUnavailable = orDefault(c.OnUnavailable, FailOpen)
+		s.MaxQueue = cmp.Or(c.MaxQueue, defaultCacheQueue)
+		s.OnUnavailable = cmp.Or(c.OnUnavailable, FailOpen)
 	}
-	s.MaxBody = orDefault(c.MaxBody, defaultMaxBody)
-	s.HitForMiss = orDefault(c.HitForMiss, defaultHitForMiss)
-	s.CacheName = orDefault(c.CacheName, defaultCacheName)
+	s.MaxBody = cmp.Or(c.MaxBody, defaultMaxBody)
+	s.HitForMiss = cmp.Or(c.HitForMiss, defaultHitForMiss)
+	s.CacheName = cmp.Or(c.CacheName, defaultCacheName)
 	if c.Idempotent != nil {
 		own := *c.Idempotent
-		own.Keep = orDefault(own.Keep, defaultKeep)
+		own.Keep = cmp.Or(own.Keep, defaultKeep)
 		if own.Principal == nil {
 			own.Principal = authorizationOf
 		}
@@ -315,12 +316,4 @@ func (c Config) lockOptions() []core.Option {
 		opts = append(opts, core.WithMaxHold(c.MaxHold))
 	}
 	return opts
-}
-
-func orDefault[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
 }

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -19,7 +20,7 @@ func (g *Guard) toldOf(next handler, rec *recorder) handler {
 		status, err := 0, errUnwound
 		defer func() { over(status, err) }()
 		if err = next(w, r.WithContext(ctx)); err == nil {
-			status = orDefault(rec.status, http.StatusOK)
+			status = cmp.Or(rec.status, http.StatusOK)
 		}
 		return err
 	}
