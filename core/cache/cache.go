@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,22 +130,18 @@ func (c *Cache[V]) miss(ctx context.Context, call Call[V]) (Result[V], error) {
 
 // prepare refuses bad calls and fills in defaults.
 func (c *Cache[V]) prepare(ctx context.Context, call Call[V]) (Call[V], error) {
-	op := "lookup"
-	if call.Force {
-		op = "refresh"
-	}
 	switch {
 	case call.Key == "":
-		return call, &Error{op, call.Key, fmt.Errorf("%w: empty key", ErrInvalid)}
+		return call, call.failure(fmt.Errorf("%w: empty key", ErrInvalid))
 	case call.Fetch == nil:
-		return call, &Error{op, call.Key, fmt.Errorf("%w: nil fetch", ErrInvalid)}
+		return call, call.failure(fmt.Errorf("%w: nil fetch", ErrInvalid))
 	case ctx.Err() != nil:
-		return call, &Error{op, call.Key, context.Cause(ctx)}
+		return call, call.failure(context.Cause(ctx))
 	case c.ctx.Err() != nil:
-		return call, &Error{op, call.Key, ErrClosed}
+		return call, call.failure(ErrClosed)
 	}
-	call.Contention = orDefault(call.Contention, c.cfg.Contention)
-	call.Wait = max(orDefault(call.Wait, c.cfg.Wait), 0)
+	call.Contention = cmp.Or(call.Contention, c.cfg.Contention)
+	call.Wait = max(cmp.Or(call.Wait, c.cfg.Wait), 0)
 	call.Serial = call.Serial || c.cfg.Fresh == 0
 	if call.Lock == "" {
 		call.Lock = "cache:" + c.cfg.Namespace + ":" + call.Key

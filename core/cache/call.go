@@ -56,3 +56,12 @@ type Call[V any] struct {
 
 	early bool // XFetch has drawn a refresh
 }
+
+// failure is why as the caller gets to see it.
+func (c *Call[V]) failure(why error) *Error {
+	op := "lookup"
+	if c.Force {
+		op = "refresh"
+	}
+	return &Error{op, c.Key, why}
+}

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -98,26 +99,18 @@ const (
 	maxLifetime = 10 * 365 * 24 * time.Hour
 )
 
-func orDefault[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
-}
-
 func (c Config) withDefaults() Config {
-	c.Wait = orDefault(c.Wait, defaultWait)
-	c.Contention = orDefault(c.Contention, StaleFirst)
-	c.MaxHold = orDefault(c.MaxHold, defaultMaxHold)
-	c.RetryAfter = orDefault(c.RetryAfter, defaultRetryAfter)
-	c.Background = orDefault(c.Background, defaultBackground)
-	c.OnLockFailure = orDefault(c.OnLockFailure, FailOpen)
-	c.OnStoreFailure = orDefault(c.OnStoreFailure, FailOpen)
-	c.StoreTimeout = orDefault(c.StoreTimeout, defaultStoreTimeout)
-	c.MaxValue = orDefault(c.MaxValue, defaultMaxValue)
-	c.CompressAbove = orDefault(c.CompressAbove, defaultCompressAbove)
-	c.patience = orDefault(c.patience, defaultPatience)
+	c.Wait = cmp.Or(c.Wait, defaultWait)
+	c.Contention = cmp.Or(c.Contention, StaleFirst)
+	c.MaxHold = cmp.Or(c.MaxHold, defaultMaxHold)
+	c.RetryAfter = cmp.Or(c.RetryAfter, defaultRetryAfter)
+	c.Background = cmp.Or(c.Background, defaultBackground)
+	c.OnLockFailure = cmp.Or(c.OnLockFailure, FailOpen)
+	c.OnStoreFailure = cmp.Or(c.OnStoreFailure, FailOpen)
+	c.StoreTimeout = cmp.Or(c.StoreTimeout, defaultStoreTimeout)
+	c.MaxValue = cmp.Or(c.MaxValue, defaultMaxValue)
+	c.CompressAbove = cmp.Or(c.CompressAbove, defaultCompressAbove)
+	c.patience = cmp.Or(c.patience, defaultPatience)
 	if c.Codec == nil {
 		c.Codec = JSON{}
 	}

@@ -110,9 +110,9 @@ func (c *Cache[V]) contend(f *flight[V], try bool) (turn, outcome[V]) {
 		t.waited = true
 		seen, err := c.lookAgain(f.ctx, f.call.Key)
 		if err != nil {
-			return t, failed[V](&Error{"lookup", f.call.Key, err})
+			return t, failed[V](f.call.failure(err))
 		}
-		if out := c.answer(f.call.Key, seen.e); out.end != 0 {
+		if out := c.answer(&f.call, seen.e); out.end != 0 {
 			return t, asShared(out, true)
 		}
 	}
@@ -204,29 +204,29 @@ func (c *Cache[V]) afterContest(f *flight[V], err error) outcome[V] {
 	case err == nil:
 		return outcome[V]{}
 	case f.ctx.Err() != nil && errors.Is(context.Cause(f.ctx), ErrClosed):
-		return failed[V](&Error{"lookup", f.call.Key, ErrClosed})
+		return failed[V](f.call.failure(ErrClosed))
 	case f.ctx.Err() != nil, contended(err):
 		return outcome[V]{end: retry}
 	}
-	return c.lockFailure(f.call.Key, err, f.stored().e)
+	return c.lockFailure(&f.call, err, f.stored().e)
 }
 
 // lockFailure is a call's outcome when the lock service does not serve it.
-func (c *Cache[V]) lockFailure(key string, err error, e *entry[V]) outcome[V] {
+func (c *Cache[V]) lockFailure(call *Call[V], err error, e *entry[V]) outcome[V] {
 	if errors.Is(err, core.ErrDeadlock) || errors.Is(err, core.ErrInvalid) {
-		out := failed[V](&Error{"lookup", key, err})
+		out := failed[V](call.failure(err))
 		out.mine = true
 		return out
 	}
 	c.counts.lockErrors.Add(1)
 	if c.cfg.OnLockFailure == FailOpen {
-		c.cfg.Logger.Debug("dlm/cache: fetch without the lock", "key", key, "err", err)
+		c.cfg.Logger.Debug("dlm/cache: fetch without the lock", "key", call.Key, "err", err)
 		return outcome[V]{}
 	}
 	if e.standsInForError(now()) {
 		return c.serveStale(e, err)
 	}
-	return failed[V](&Error{"lookup", key, err})
+	return failed[V](call.failure(err))
 }
 
 // endTurn frees the lock and, if nothing was announced with a fill, tells those

@@ -12,7 +12,8 @@ var (
 	// ErrStore: the store failed, or did not answer in time.
 	ErrStore = errors.New("cache store failed")
 	// ErrFenced: the store refused a value because its key was purged, or a
-	// later lock holder stored another one, while it was being made.
+	// later lock holder stored another one, while it was being made; or because
+	// it came when its lifetime, or the lease it was made under, was over.
 	ErrFenced = errors.New("fenced off by a purge or a later fill")
 	// ErrClosed: the Cache was closed.
 	ErrClosed = errors.New("cache closed")
@@ -22,8 +23,8 @@ var (
 
 // Error says which operation failed on which key, and why.
 type Error struct {
-	Op  string // "lookup", "refresh", "invalidate"
-	Key string
+	Op  string // "lookup", "refresh", "invalidate", "close"
+	Key string // "" where it is of several keys, or of none
 	Err error
 }
 

@@ -75,13 +75,13 @@ func (c *Cache[V]) board(ctx context.Context, call Call[V], waited bool) (f *fli
 	if f, ok := c.flights[call.Key]; ok {
 		switch {
 		case waitsForItself(ctx, f):
-			return nil, false, &Error{"lookup", call.Key, core.ErrDeadlock}
+			return nil, false, call.failure(core.ErrDeadlock)
 		case f.join():
 			return f, false, nil
 		}
 	}
 	if c.closed {
-		return nil, false, &Error{"lookup", call.Key, ErrClosed}
+		return nil, false, call.failure(ErrClosed)
 	}
 	f = &flight[V]{call: call, leader: ctx, callers: 1, inline: call.Inline, waited: waited,
 		contested: make(chan struct{}), found: make(chan struct{}), done: make(chan struct{})}

@@ -36,11 +36,13 @@ func (c *Cache[V]) fly(f *flight[V], steps func(*flight[V]) outcome[V]) (out out
 func (c *Cache[V]) fromTheStart(f *flight[V]) outcome[V] {
 	seen, err := c.glance(f.ctx, f.call.Key)
 	if err != nil {
-		return failed[V](&Error{"lookup", f.call.Key, err})
+		return failed[V](f.call.failure(err))
 	}
 	f.early = c.early(f, seen.e)
-	if out := c.answer(f.call.Key, seen.e); out.end != 0 && !f.early {
-		return out
+	if !f.early {
+		if out := c.answer(&f.call, seen.e); out.end != 0 {
+			return out
+		}
 	}
 	refresh := f.early || f.call.Contention == StaleFirst && seen.e.standsIn(now())
 	switch {
@@ -93,19 +95,19 @@ func (c *Cache[V]) takeSlot() bool {
 }
 
 // answer is the outcome when what is stored is all it takes.
-func (c *Cache[V]) answer(key string, e *entry[V]) outcome[V] {
+func (c *Cache[V]) answer(call *Call[V], e *entry[V]) outcome[V] {
 	at := now()
 	switch {
 	case e.isFresh(at) && e.kind == kindNegative:
 		c.counts.negative.Add(1)
-		return failed[V](&Error{"lookup", key, e.err})
+		return failed[V](call.failure(e.err))
 	case e.isFresh(at) && e.kind == kindUncacheable:
 		return outcome[V]{end: alone} // the leader too
 	case e.isFresh(at):
 		c.counts.hits.Add(1)
 		return outcome[V]{end: settled, res: e.result(at)}
 	}
-	if why := c.coolingOff(key); why != nil && e.standsInForError(at) {
+	if why := c.coolingOff(call.Key); why != nil && e.standsInForError(at) {
 		return c.serveStale(e, why)
 	}
 	return outcome[V]{}
@@ -126,11 +128,12 @@ func (c *Cache[V]) carry(f *flight[V], seen sight[V], try bool) outcome[V] {
 	if turn.lock != nil || turn.waited || !seen.asked {
 		var err error
 		if seen, err = c.lookAgain(f.ctx, f.call.Key); err != nil {
-			return failed[V](&Error{"lookup", f.call.Key, err})
+			return failed[V](f.call.failure(err))
 		}
-		unchanged := f.early && seen.e != nil && seen.e.fence == f.prior.e.fence
-		if out := c.answer(f.call.Key, seen.e); out.end != 0 && !unchanged {
-			return asShared(out, turn.waited)
+		if unchanged := f.early && seen.e != nil && seen.e.fence == f.prior.e.fence; !unchanged {
+			if out := c.answer(&f.call, seen.e); out.end != 0 {
+				return asShared(out, turn.waited)
+			}
 		}
 	}
 	turn.waited = turn.waited || f.waited

@@ -12,7 +12,7 @@ func (c *Cache[V]) serial(ctx context.Context, call Call[V]) (Result[V], error) 
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
-		return Result[V]{}, &Error{"lookup", call.Key, ErrClosed}
+		return Result[V]{}, call.failure(ErrClosed)
 	}
 	c.running.Add(1)
 	c.mu.Unlock()
@@ -31,14 +31,16 @@ func (c *Cache[V]) serialFetch(ctx context.Context, call Call[V], t *turn) outco
 	if c.cfg.stores() {
 		var err error
 		if seen, err = c.look(ctx, call.Key); err != nil {
-			return failed[V](&Error{"lookup", call.Key, err})
+			return failed[V](call.failure(err))
 		}
-		if out := c.answerInTurn(call.Key, seen.e); out.end != 0 && !call.Force {
-			return asShared(out, t.waited)
+		if !call.Force {
+			if out := c.answerInTurn(&call, seen.e); out.end != 0 {
+				return asShared(out, t.waited)
+			}
 		}
 		seen = c.forFetch(ctx, call.Key, seen)
 		if t.lost() {
-			return failed[V](&Error{"lookup", call.Key, core.ErrLost})
+			return failed[V](call.failure(core.ErrLost))
 		}
 	}
 	return c.fetch(t.context(ctx), call.Key, call.Fetch, seen, t)
@@ -65,9 +67,9 @@ func (c *Cache[V]) serialTurn(ctx context.Context, call Call[V]) (turn, outcome[
 func (c *Cache[V]) meanwhile(ctx context.Context, call Call[V]) outcome[V] {
 	seen, err := c.glance(ctx, call.Key)
 	if err != nil {
-		return failed[V](&Error{"lookup", call.Key, err})
+		return failed[V](call.failure(err))
 	}
-	if out := c.answerInTurn(call.Key, seen.e); out.end != 0 {
+	if out := c.answerInTurn(&call, seen.e); out.end != 0 {
 		return out
 	}
 	if seen.e.standsIn(now()) {
@@ -78,8 +80,8 @@ func (c *Cache[V]) meanwhile(ctx context.Context, call Call[V]) outcome[V] {
 
 // answerInTurn is answer for calls that run one at a time: that the last value could
 // not be shared is no leave to fetch beside others.
-func (c *Cache[V]) answerInTurn(key string, e *entry[V]) outcome[V] {
-	out := c.answer(key, e)
+func (c *Cache[V]) answerInTurn(call *Call[V], e *entry[V]) outcome[V] {
+	out := c.answer(call, e)
 	if out.end == alone {
 		return outcome[V]{}
 	}
@@ -93,13 +95,13 @@ func (c *Cache[V]) afterSerialContest(ctx context.Context, call Call[V], err err
 	case ctx.Err() != nil, contended(err):
 		return c.lateSerial(ctx, call, err)
 	}
-	return c.lockFailure(call.Key, err, nil)
+	return c.lockFailure(&call, err, nil)
 }
 
 // lateSerial is what a call gets that waited for the lock in vain.
 func (c *Cache[V]) lateSerial(ctx context.Context, call Call[V], err error) outcome[V] {
 	if call.Force || ctx.Err() != nil {
-		return failed[V](&Error{"refresh", call.Key, err})
+		return failed[V](call.failure(err))
 	}
 	var seen sight[V]
 	if c.cfg.stores() && call.Contention != FreshOnly {

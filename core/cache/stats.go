@@ -15,7 +15,7 @@ type Stats struct {
 	Refreshes   uint64 // background refreshes begun
 	Dropped     uint64 // background refreshes that found no room
 	Refused     uint64 // calls refused at the end of their wait
-	Fenced      uint64 // values not stored because of a purge or a later fill
+	Fenced      uint64 // values not stored because of a purge or a later fill, or because they came too late
 	Unguarded   uint64 // values not stored because the lock was not held
 	Unstorable  uint64 // values not stored because of their size or encoding
 	Corrupt     uint64 // stored entries that could not be read, taken for misses

@@ -67,7 +67,7 @@ func (c *Cache[V]) await(ctx context.Context, f *flight[V], call Call[V], lead b
 			return c.share(f, lead)
 		case <-ctx.Done():
 			f.leave()
-			return failed[V](&Error{"lookup", call.Key, context.Cause(ctx)})
+			return failed[V](call.failure(context.Cause(ctx)))
 		case <-deadline:
 			deadline, overdue = nil, f.found
 			if lead {
@@ -102,7 +102,7 @@ func (c *Cache[V]) share(f *flight[V], lead bool) outcome[V] {
 	}
 	out := f.out
 	if out.end == panicked {
-		return failed[V](&Error{"lookup", f.call.Key, out.panic})
+		return failed[V](f.call.failure(out.panic))
 	}
 	if out.end == settled || out.end == alone {
 		out.res.Waited = true
@@ -125,7 +125,7 @@ func (c *Cache[V]) lateAfter(ctx context.Context, call Call[V], found sight[V]) 
 
 // late is what a call gets at the end of its wait.
 func (c *Cache[V]) late(call Call[V], e *entry[V]) outcome[V] {
-	refusal := &Error{"lookup", call.Key, core.ErrTimeout}
+	refusal := call.failure(core.ErrTimeout)
 	switch {
 	case call.Contention != FreshOnly && e.standsIn(now()):
 		return c.serveStale(e, refusal)
@@ -165,7 +165,7 @@ func (c *Cache[V]) leadInline(ctx context.Context, f *flight[V]) (Result[V], err
 	case out.end == handed:
 		out.end = settled
 	case out.end == retry && ctx.Err() != nil:
-		out = failed[V](&Error{"lookup", f.call.Key, context.Cause(ctx)})
+		out = failed[V](f.call.failure(context.Cause(ctx)))
 	case out.end == retry && f.call.Contention == StaleFirst && f.prior.e.standsIn(now()):
 		out = c.serveStale(f.prior.e, nil)
 	case out.end == retry:
