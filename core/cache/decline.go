@@ -84,9 +84,7 @@ func (c *Cache[V]) decline(ctx context.Context, f *flight[V], seen sight[V], tur
 		return
 	}
 	turn.declined = true
-	if hitForMiss > 0 {
-		c.fill(ctx, f.call.Key, newFill[V](span{kind: kindUncacheable, fresh: hitForMiss}, nil), seen, turn)
-	}
+	c.markUncacheable(ctx, f.call.Key, hitForMiss, seen, turn)
 	c.endTurn(f.ctx, turn)
 	turn.lock = nil
 	c.settle(f, outcome[V]{end: alone})

@@ -96,12 +96,11 @@ type subscription struct {
 func (r *Redis) pulseChannel() string { return r.channel + ":" + r.origin }
 
 func (r *Redis) subscriptions() map[string]subscription {
-	ring, ok := r.client.(*redis.Ring)
-	if !ok {
+	if r.ring == nil {
 		return map[string]subscription{"": r.onlySubscription()}
 	}
 	subs := map[string]subscription{}
-	for name, addr := range ring.Options().Addrs {
+	for name, addr := range r.ring.Options().Addrs {
 		subs[name] = r.shardSubscription(addr)
 	}
 	return subs
@@ -114,7 +113,7 @@ func (r *Redis) onlySubscription() subscription {
 		},
 		settle: func(context.Context) error { return nil },
 	}
-	if (&place{client: r.client}).oneServer() {
+	if r.onlyPlace().oneServer() {
 		sub.publish = func(ctx context.Context, text string) error {
 			return r.client.Publish(ctx, r.pulseChannel(), text).Err()
 		}

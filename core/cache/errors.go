@@ -62,14 +62,3 @@ func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
 }
-
-// NegativeError is a remembered error: the fetch failed with one of
-// [Config.NegativeErrors] not longer than [Config.Negative] ago, here or in
-// another process. errors.Is finds the named error.
-type NegativeError struct {
-	Err  error  // the named error
-	Text string // of the error the fetch returned
-}
-
-func (e *NegativeError) Error() string { return e.Text }
-func (e *NegativeError) Unwrap() error { return e.Err }

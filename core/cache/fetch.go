@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -35,22 +34,20 @@ func (c *Cache[V]) fetch(ctx context.Context, key string, fetch func(context.Con
 		return c.afterError(ctx, key, seen, turn, err, took)
 	}
 	c.warm(key)
-	if turn.declined {
-		return outcome[V]{end: settled, res: Result[V]{Value: v, State: Fetched, Waited: turn.waited}}
-	}
 	out := outcome[V]{end: settled, res: Result[V]{Value: v, State: Fetched, Expired: seen.e != nil, Waited: turn.waited}}
+	if turn.declined {
+		return out
+	}
 	p := c.policyOf(&v)
 	if p.NoStore {
 		out.end = alone
-		if p.HitForMiss > 0 {
-			c.fill(ctx, key, newFill[V](span{kind: kindUncacheable, fresh: p.HitForMiss}, nil), seen, turn)
-		}
+		c.markUncacheable(ctx, key, p.HitForMiss, seen, turn)
 		return out
 	}
 	s := c.spanOf(p, took)
 	out.res.TTL = s.fresh
-	next := newFill[V](s, p.Tags)
-	next.value = v
+	next := newFill[V](s)
+	next.value, next.tags = v, p.Tags
 	out.res.Stored = c.fill(ctx, key, next, seen, turn)
 	return out
 }
@@ -59,7 +56,7 @@ func (c *Cache[V]) fetch(ctx context.Context, key string, fetch func(context.Con
 func (c *Cache[V]) afterError(ctx context.Context, key string, seen sight[V], turn *turn, err error, took time.Duration) outcome[V] {
 	c.counts.fetchErrors.Add(1)
 	if named := c.negative(err); named != nil {
-		next := newFill[V](span{kind: kindNegative, fresh: c.cfg.Negative, delta: took}, nil)
+		next := newFill[V](span{kind: kindNegative, fresh: c.cfg.Negative, delta: took})
 		next.err = named
 		c.fill(ctx, key, next, seen, turn)
 		return failed[V](err)
@@ -115,36 +112,4 @@ func (c *Cache[V]) fetchAlone(ctx context.Context, call Call[V], waited bool) (R
 		return Result[V]{}, err
 	}
 	return Result[V]{Value: v, State: Fetched, Waited: waited}, nil
-}
-
-// negative is the named error that err is to be remembered as, if any.
-func (c *Cache[V]) negative(err error) *NegativeError {
-	if c.cfg.Negative == 0 || !c.cfg.stores() {
-		return nil
-	}
-	for _, named := range c.cfg.NegativeErrors {
-		if errors.Is(err, named) {
-			return &NegativeError{Err: named, Text: err.Error()}
-		}
-	}
-	return nil
-}
-
-// A named error is known by its text in every process.
-func encodeError(e *NegativeError) []byte {
-	return append(append([]byte(e.Err.Error()), 0), e.Text...)
-}
-
-// recallError is nil for an error that this program does not name.
-func (c *Cache[V]) recallError(payload []byte) error {
-	name, text, ok := bytes.Cut(payload, []byte{0})
-	if !ok {
-		return nil
-	}
-	for _, named := range c.cfg.NegativeErrors {
-		if named.Error() == string(name) {
-			return &NegativeError{Err: named, Text: string(text)}
-		}
-	}
-	return nil
 }

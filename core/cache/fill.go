@@ -15,7 +15,7 @@ type fill[V any] struct {
 	made  int64 // its age counts from here, not from when a slow store has it
 }
 
-func newFill[V any](s span, tags []string) fill[V] { return fill[V]{span: s, tags: tags, made: now()} }
+func newFill[V any](s span) fill[V] { return fill[V]{span: s, made: now()} }
 
 // fill stores in the far store, then in memory, and reports whether it is
 // stored. Nothing is stored without the lock that should guard it, after that
@@ -50,6 +50,14 @@ func (c *Cache[V]) fill(ctx context.Context, key string, next fill[V], seen sigh
 		return kept
 	}
 	return seen.asked // memory alone, in front of a store that fails, does not count
+}
+
+// markUncacheable remembers for so long, if at all, that the key's values are nobody
+// else's.
+func (c *Cache[V]) markUncacheable(ctx context.Context, key string, hitForMiss time.Duration, seen sight[V], turn *turn) {
+	if hitForMiss > 0 {
+		c.fill(ctx, key, newFill[V](span{kind: kindUncacheable, fresh: hitForMiss}), seen, turn)
+	}
 }
 
 // keep puts a fill into memory.

@@ -121,7 +121,7 @@ func (r *Redis) Get(ctx context.Context, key string) (Item, error) {
 
 // recheck is Get in one command, where that is possible.
 func (r *Redis) recheck(ctx context.Context, key string) (Item, error) {
-	p := &place{r: r, client: r.client}
+	p := r.onlyPlace()
 	if r.ring != nil || !p.oneServer() {
 		return r.Get(ctx, key)
 	}
@@ -176,7 +176,7 @@ type purge struct{ keys, tags []string }
 // may be served again.
 func (r *Redis) purge(ctx context.Context, what purge) error {
 	if r.ring == nil {
-		return (&place{r: r, client: r.client}).apply(ctx, what)
+		return r.onlyPlace().apply(ctx, what)
 	}
 	return r.purgeShards(ctx, what)
 }

@@ -57,7 +57,7 @@ func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // readApart is read where the epoch is on another server: 0 for an epoch that half
 // of the time was not enough to hear of.
-func (p *place) readApart(ctx context.Context, entry, genKey string) (raw string, mark redisMark, left time.Duration, err error) {
+func (p *place) readApart(ctx context.Context, entry, genKey string) (replica, error) {
 	patient, cancel := halfOf(ctx)
 	defer cancel()
 	var word <-chan epochWord
@@ -68,20 +68,19 @@ func (p *place) readApart(ctx context.Context, entry, genKey string) (raw string
 		values *redis.SliceCmd
 		ttl    *redis.DurationCmd
 	)
-	_, err = p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+	_, err := p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		ttl, values = pipe.PTTL(ctx, entry), pipe.MGet(ctx, entry, genKey)
 		return nil
 	})
 	if err != nil {
-		return "", redisMark{}, 0, err
+		return replica{}, err
 	}
-	got := append(values.Val(), nil, nil)
-	raw, _ = got[0].(string)
-	mark.gen, _ = got[1].(string)
+	got := texts(values.Val(), 2)
+	mark := redisMark{gen: got[1]}
 	if word != nil {
 		mark.epoch, _ = p.epochFrom(patient, word)
 	}
-	return raw, mark, ttl.Val(), ctx.Err()
+	return replicaOf(got[0], mark, ttl.Val()), ctx.Err()
 }
 
 // epochOf is the epoch for an entry with tags, in half of the time that is left: the

@@ -35,7 +35,7 @@ func (r *Redis) firm(ctx context.Context, key, mark string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	m, err = (&place{r: r, client: r.client}).firm(ctx, key, m)
+	m, err = r.onlyPlace().firm(ctx, key, m)
 	return m.String(), err
 }
 
@@ -97,12 +97,13 @@ func (p *place) begin(ctx context.Context, entry string, keys ...string) (b begu
 	if err != nil {
 		return b, err
 	}
-	got = append(got, nil, nil, nil, nil, nil)
+	if len(got) != 5 {
+		return b, errBadAnswer
+	}
 	at, _ := got[0].(int64)
 	left, _ := got[1].(int64)
-	b.gen, _ = got[2].(string)
-	b.epoch, _ = got[3].(string)
-	b.raw, _ = got[4].(string)
+	said := texts(got[2:], 3)
+	b.gen, b.epoch, b.raw = said[0], said[1], said[2]
 	if at == 0 || b.gen == "" {
 		return b, errBadAnswer
 	}

@@ -20,9 +20,10 @@ import (
 //	an older one   a fill         the heir's, if the own place vouches for it
 //	nothing        a fill         likewise
 //
-// A fill made while another place was down, or thought to be, has its other copy in
-// a third one: that is asked then, and is not needed while it is down. Always without those whose tag either place has purged. Fills without fencing
-// tokens are of one age; the own place's counts for the later one.
+// An entry with a tag that either place has purged never counts. A fill made while
+// another place was down, or thought to be, has its other copy in a third one: that
+// is asked then, and is not needed while it is down. Fills without fencing tokens are
+// of one age; the own place's counts for the later one.
 type pair struct {
 	own, heir       *place
 	key             string

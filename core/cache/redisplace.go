@@ -17,6 +17,9 @@ type place struct {
 	name   string // of a shard
 }
 
+// onlyPlace is where everything is, unless that is a Ring.
+func (r *Redis) onlyPlace() *place { return &place{r: r, client: r.client} }
+
 // oneServer: commands may name any keys together.
 func (p *place) oneServer() bool {
 	_, ok := p.client.(*redis.Client)
@@ -35,12 +38,8 @@ type replica struct {
 
 // find looks for an entry.
 func (p *place) find(ctx context.Context, key string) (replica, error) {
-	raw, mark, left, err := p.read(ctx, key)
-	if err != nil {
-		return replica{}, err
-	}
-	x := replicaOf(raw, mark, left)
-	if x.mark.epoch == 0 && len(x.frame.tags) > 0 {
+	x, err := p.read(ctx, key)
+	if err == nil && x.mark.epoch == 0 && len(x.frame.tags) > 0 {
 		x.mark.epoch, err = p.epochOf(ctx)
 	}
 	return x, err
@@ -96,7 +95,7 @@ const gone = -2 * time.Nanosecond
 // client's set between the two then makes the new entry look too old, which is
 // safe, and not the old one too young. Both as one script would take the server
 // ten times as long.
-func (p *place) read(ctx context.Context, key string) (raw string, mark redisMark, left time.Duration, err error) {
+func (p *place) read(ctx context.Context, key string) (replica, error) {
 	entry, genKey := p.r.namesOf(key)
 	if !p.oneServer() {
 		return p.readApart(ctx, entry, genKey)
@@ -106,19 +105,25 @@ func (p *place) read(ctx context.Context, key string) (raw string, mark redisMar
 		values *redis.SliceCmd
 		ttl    *redis.DurationCmd
 	)
-	_, err = p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+	_, err := p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		ttl, values = pipe.PTTL(ctx, entry), pipe.MGet(ctx, entry, genKey, epochKey)
 		return nil
 	})
 	if err != nil {
-		return "", redisMark{}, 0, err
+		return replica{}, err
 	}
-	got := append(values.Val(), nil, nil, nil)
-	raw, _ = got[0].(string)
-	gen, _ := got[1].(string)
-	epoch, _ := got[2].(string)
-	mark, err = p.markOf(ctx, gen, epoch)
-	return raw, mark, ttl.Val(), err
+	got := texts(values.Val(), 3)
+	mark, err := p.markOf(ctx, got[1], got[2])
+	return replicaOf(got[0], mark, ttl.Val()), err
+}
+
+// texts are the first n values of an answer, "" for what is missing or no text.
+func texts(values []any, n int) []string {
+	got := make([]string, n)
+	for i := range min(n, len(values)) {
+		got[i], _ = values[i].(string)
+	}
+	return got
 }
 
 // markOf completes what was read. Without an epoch, as it was never set or was
@@ -149,10 +154,8 @@ func (p *place) standing(ctx context.Context, key string) (replica, error) {
 	}); err != nil {
 		return replica{}, err
 	}
-	got := append(values.Val(), nil, nil)
-	gen, _ := got[0].(string)
-	epoch, _ := got[1].(string)
-	mark, err := p.markOf(ctx, gen, epoch)
+	got := texts(values.Val(), 2)
+	mark, err := p.markOf(ctx, got[0], got[1])
 	if err != nil {
 		return replica{}, err
 	}

@@ -23,7 +23,7 @@ var (
 // up, its heir: the place it will be in when its own dies.
 func (r *Redis) placesOf(key string) (own, heir *place, err error) {
 	if r.ring == nil {
-		return &place{r: r, client: r.client}, nil, nil
+		return r.onlyPlace(), nil, nil
 	}
 	entry, _ := r.namesOf(key)
 	shard, err := r.ring.GetShardClientForKey(entry)

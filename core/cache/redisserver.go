@@ -16,7 +16,7 @@ var asksNobody = func() context.Context {
 // serverFor names the server of a Cluster, or the shard of a Ring, that a key is
 // on as far as the client knows by now; "" where there is but one.
 func (r *Redis) serverFor(key string) string {
-	p := &place{r: r, client: r.client}
+	p := r.onlyPlace()
 	if p.oneServer() {
 		return ""
 	}
