@@ -1,6 +1,9 @@
 package guard
 
-import "net/http"
+import (
+	"errors"
+	"net/http"
+)
 
 // attempt runs next and reports whether it broke off. A handler does so by a
 // panic with [http.ErrAbortHandler], as httputil.ReverseProxy does when its origin
@@ -23,7 +26,5 @@ func (rec *recorder) attempt(next handler, w http.ResponseWriter, r *http.Reques
 	return false, next(w, r)
 }
 
-// abortedError is a run that broke off, which a stale response may stand in for.
-type abortedError struct{}
-
-func (abortedError) Error() string { return "guard: the handler broke its response off" }
+// errAborted is a run that broke off, which a stale response may stand in for.
+var errAborted = errors.New("guard: the handler broke its response off")

@@ -72,8 +72,7 @@ type exchange struct {
 	old   cache.Result[*response] // what a partial request has found stored
 	found bool                    // old is there
 
-	own      *response   // what next answered to this very request
-	ownErr   error       // what next returned
+	own      *response   // what next answered to this very request, its error included
 	personal http.Header // fields of own for this client alone
 	ran      bool        // next has begun
 	entered  bool        // in the queue
@@ -121,7 +120,7 @@ func (x *exchange) deliverFetched(res *cache.Result[*response]) error {
 		addHeader(x.w.Header(), x.personal)
 		x.deliver(x.w, x.r, res, x.fwd)
 	}
-	return x.ownErr
+	return x.own.err
 }
 
 func (x *exchange) lookup() (cache.Result[*response], error) {
@@ -223,7 +222,7 @@ func (x *exchange) fetch(ctx context.Context) (*response, error) {
 	resp, err := x.run(ctx, x.w, rec, x.next)
 	x.fwd = rec.fwd
 	if resp != nil {
-		x.own, x.ownErr, x.personal = resp, resp.err, resp.takePersonal()
+		x.own, x.personal = resp, resp.takePersonal()
 	}
 	return resp, err
 }
@@ -233,7 +232,6 @@ func (x *exchange) fail(err error) error {
 	var (
 		unusable *unusableError
 		panicked *cache.PanicError
-		aborted  abortedError
 	)
 	switch {
 	case errors.Is(err, errForward):
@@ -242,8 +240,8 @@ func (x *exchange) fail(err error) error {
 		return &Refusal{Status: http.StatusGatewayTimeout, Err: err}
 	case errors.As(err, &unusable) && x.ran:
 		x.deliverOwn(x.w, x.r, unusable.resp, rfc9111.CacheStatus{Fwd: rfc9111.FwdStale})
-		return x.ownErr
-	case errors.As(err, &aborted) && x.ran: // what could have stood in is gone by now
+		return x.own.err
+	case errors.Is(err, errAborted) && x.ran: // what could have stood in is gone by now
 		panic(http.ErrAbortHandler)
 	case x.ran:
 		return err

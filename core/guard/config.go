@@ -226,22 +226,6 @@ func (c Config) cachePolicy() rfc9111.Policy {
 	return p
 }
 
-// cacheConfig is nil for a Guard that stores nothing.
-func (s *settings) cacheConfig() *cache.Config {
-	if s.Fresh == 0 && s.Stale == 0 || s.Key == nil {
-		return nil
-	}
-	failure := cache.FailOpen
-	if s.OnUnavailable == FailClosed {
-		failure = cache.FailClosed
-	}
-	return &cache.Config{
-		Namespace: cacheNamespace(s.Namespace), Locks: s.Locks, Store: s.Store, Codec: codec{&s.policy},
-		Fresh: s.Fresh, Stale: s.Stale, Jitter: s.Jitter, LockTTL: s.TTL, MaxHold: s.MaxHold, Wait: max(s.Wait, 0),
-		OnLockFailure: failure, StoreTimeout: s.Locks.NodeTimeout(), MaxValue: int(s.MaxBody) + 1<<20, Logger: s.Logger,
-	}
-}
-
 func canonicalNames(names []string) []string {
 	canonical := make([]string, len(names))
 	for i, name := range names {
@@ -260,9 +244,15 @@ func (c Config) validate() error {
 	if c.Key == nil && c.Idempotent == nil {
 		refuse("Key: nil: pass a key function, such as keyfuncs.MustTemplate(\"order_<id>\")")
 	}
-	for name, d := range map[string]time.Duration{"Fresh": c.Fresh, "Stale": c.Stale, "MaxHold": c.MaxHold, "MaxOutage": c.MaxOutage, "HitForMiss": c.HitForMiss, "Heuristic": c.Heuristic} {
-		if d < 0 {
-			refuse("%s: %v: must not be negative", name, d)
+	for _, d := range []struct {
+		name string
+		d    time.Duration
+	}{
+		{"Fresh", c.Fresh}, {"Stale", c.Stale}, {"MaxHold", c.MaxHold},
+		{"MaxOutage", c.MaxOutage}, {"HitForMiss", c.HitForMiss}, {"Heuristic", c.Heuristic},
+	} {
+		if d.d < 0 {
+			refuse("%s: %v: must not be negative", d.name, d.d)
 		}
 	}
 	if c.Idempotent != nil && c.Idempotent.Keep < 0 {

@@ -14,13 +14,13 @@ import (
 // was.
 func (g *Guard) deliver(w http.ResponseWriter, r *http.Request, res *cache.Result[*response], fwd rfc9111.Fwd) {
 	g.setHeader(w.Header(), res, fwd)
-	g.sendShared(w, r, res.Value)
+	sendShared(w, r, res.Value)
 }
 
 // sendShared sends what setHeader has begun.
-func (g *Guard) sendShared(w http.ResponseWriter, r *http.Request, resp *response) {
+func sendShared(w http.ResponseWriter, r *http.Request, resp *response) {
 	if resp.status != http.StatusOK {
-		g.send(w, r, resp)
+		send(w, r, resp)
 		return
 	}
 	if resp.meta.Evaluate(r.Header) == rfc9111.NotModified {
@@ -32,10 +32,10 @@ func (g *Guard) sendShared(w http.ResponseWriter, r *http.Request, resp *respons
 		sendRanges(w, lines, resp)
 		return
 	}
-	g.send(w, r, resp)
+	send(w, r, resp)
 }
 
-func (g *Guard) send(w http.ResponseWriter, r *http.Request, resp *response) {
+func send(w http.ResponseWriter, r *http.Request, resp *response) {
 	w.WriteHeader(resp.status)
 	if len(resp.body) > 0 && r.Method != http.MethodHead {
 		_, _ = w.Write(resp.body) // a client that is gone is nobody's concern
@@ -67,7 +67,7 @@ func (g *Guard) deliverOwn(w http.ResponseWriter, r *http.Request, resp *respons
 		sendNotModified(w)
 		return
 	}
-	g.send(w, r, resp)
+	send(w, r, resp)
 }
 
 func sendNotModified(w http.ResponseWriter) {

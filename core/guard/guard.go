@@ -40,34 +40,6 @@ func New(cfg Config) (*Guard, error) {
 	return g, nil
 }
 
-// errAlone: the memory of one process cannot tell what another one ran.
-var errAlone = errors.New("nil Store: with Idempotent, and a Manager whose Clients are more than single servers, name the store that all processes share, such as cache.NewRedis(client)")
-
-// open opens what the Guard keeps responses in, if it does.
-func (g *Guard) open() (err error) {
-	config := g.cacheConfig()
-	if config == nil && g.Idempotent == nil {
-		return nil
-	}
-	g.store = g.Store
-	if g.store == nil {
-		g.store, g.closing = defaultStore(g.Locks)
-		if _, alone := g.store.(*cache.Memory); alone && g.Idempotent != nil {
-			return errAlone
-		}
-	}
-	if config != nil {
-		config.Store = g.store
-		if g.cache, err = cache.New[*response](*config); err != nil {
-			return err
-		}
-	}
-	if g.Idempotent != nil {
-		err = g.openReplays(g.store)
-	}
-	return err
-}
-
 // Close ends what the Guard runs in the background. It does not close the
 // Manager.
 func (g *Guard) Close() (err error) {

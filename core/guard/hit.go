@@ -61,7 +61,7 @@ func (g *Guard) hitKey(w http.ResponseWriter, r *http.Request, key string) bool 
 	f := g.hitFields(&res)
 	f.addTo(w.Header(), s.cut(len(f.text)))
 	scratches.Put(s)
-	g.sendShared(w, r, res.Value)
+	sendShared(w, r, res.Value)
 	return true
 }
 

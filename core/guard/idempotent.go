@@ -57,12 +57,10 @@ func authorizationOf(r *http.Request) (string, error) { return r.Header.Get("Aut
 
 // openReplays opens the store of responses to be repeated. What cannot be kept
 // safely must not run: it fails closed.
-func (g *Guard) openReplays(store cache.Store) (err error) {
-	g.replays, err = cache.New[*response](cache.Config{
-		Namespace: "idem:" + cacheNamespace(g.Namespace), Locks: g.Locks, Store: store, Codec: codec{&g.policy},
-		Fresh: g.Idempotent.Keep, LockTTL: g.TTL, MaxHold: g.MaxHold, Logger: g.Logger, MaxValue: int(g.MaxBody) + 1<<20,
-		OnLockFailure: cache.FailClosed, OnStoreFailure: cache.FailClosed, StoreTimeout: g.Locks.NodeTimeout(),
-	})
+func (g *Guard) openReplays() (err error) {
+	cfg := g.cacheConfig("idem:")
+	cfg.Fresh, cfg.OnLockFailure, cfg.OnStoreFailure = g.Idempotent.Keep, cache.FailClosed, cache.FailClosed
+	g.replays, err = cache.New[*response](cfg)
 	return err
 }
 
@@ -177,7 +175,7 @@ func (g *Guard) once(w http.ResponseWriter, r *http.Request, name string, print 
 	}
 	fields := fieldsOf(header)
 	fields.copyTo(w.Header())
-	g.send(w, r, res.Value)
+	send(w, r, res.Value)
 	return handlerErr
 }
 

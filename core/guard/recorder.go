@@ -289,12 +289,3 @@ func listField(name string) bool {
 	}
 	return false
 }
-
-// nowhere is the writer of a run that no client waits for. As a server's own it can be
-// flushed, which frameworks take for granted.
-type nowhere struct{ header http.Header }
-
-func (n nowhere) Header() http.Header         { return n.header }
-func (n nowhere) Write(p []byte) (int, error) { return len(p), nil }
-func (n nowhere) WriteHeader(int)             {}
-func (n nowhere) Flush()                      {}

@@ -133,6 +133,15 @@ func (c refreshContext) Value(key any) any {
 	return nil
 }
 
+// nowhere is the writer of a run that no client waits for. As a server's own it can be
+// flushed, which frameworks take for granted.
+type nowhere struct{ header http.Header }
+
+func (n nowhere) Header() http.Header         { return n.header }
+func (n nowhere) Write(p []byte) (int, error) { return len(p), nil }
+func (n nowhere) WriteHeader(int)             {}
+func (n nowhere) Flush()                      {}
+
 // arrived runs next for the refresh that r is, if it is one of this Guard's.
 func (g *Guard) arrived(w http.ResponseWriter, r *http.Request, n names, next handler) (bool, error) {
 	run, ok := r.Context().Value(refreshKey{}).(*refresh)

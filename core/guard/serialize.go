@@ -9,7 +9,7 @@ import (
 
 // serialize runs next while nobody else in the fleet runs under key. The
 // writer is handed on as it is: whatever it can do, the handler can.
-func (g *Guard) serialize(w http.ResponseWriter, r *http.Request, key string, next func(http.ResponseWriter, *http.Request) error) error {
+func (g *Guard) serialize(w http.ResponseWriter, r *http.Request, key string, next handler) error {
 	readAhead(r, g.ReadAhead)
 	lock, err := g.acquire(r.Context(), key)
 	if err != nil {

@@ -42,7 +42,7 @@ func (g *Guard) run(ctx context.Context, w http.ResponseWriter, x *recorded, nex
 	x.begun = g.now()
 	aborted, handlerErr := rec.attempt(g.toldOf(next, rec), writer, req, stored && g.standsIn(old))
 	if aborted {
-		return nil, abortedError{}
+		return nil, errAborted
 	}
 	resp := rec.left(handlerErr)
 	if !rec.unanswered(ctx, handlerErr) {
