@@ -279,7 +279,7 @@ func (m *monitor) count(line string) bool {
 	}
 	name, _, _ := strings.Cut(strings.ToLower(strings.Trim(command, `"`)), `"`)
 	heartbeat := name == "ping" || name == "publish" && strings.Contains(command, ":news:")
-	if !heartbeat && name != "echo" {
+	if !heartbeat && name != "echo" && name != "hello" { // another connection is no command more
 		m.sent[name]++
 	}
 	return true
