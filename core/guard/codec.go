@@ -15,6 +15,7 @@ import (
 //
 //	uvarint  status
 //	uvarint  time of receipt, nanoseconds of the Unix epoch
+//	uvarint  age at that time, nanoseconds: no field tells what it waited for
 //	field    variant
 //	uvarint  number of field lines, then name and value of each
 //	rest     body
@@ -23,7 +24,7 @@ import (
 // the form, so that an old program takes a new one's responses for misses.
 type codec struct{ policy *rfc9111.Policy }
 
-func (codec) Name() string { return "dlm-response-1" }
+func (codec) Name() string { return "dlm-response-2" }
 
 func (codec) Marshal(v any) ([]byte, error) {
 	r, ok := v.(*response)
@@ -33,7 +34,8 @@ func (codec) Marshal(v any) ([]byte, error) {
 	b := make([]byte, 0, r.CacheSize())
 	b = binary.AppendUvarint(b, uint64(r.status))
 	b = binary.AppendUvarint(b, uint64(r.meta.ReceivedAt.UnixNano()))
-	b = appendField(b, string(r.variant))
+	b = binary.AppendUvarint(b, uint64(r.meta.InitialAge))
+	b = appendField(b, r.variant)
 	lines := 0
 	for _, values := range r.header {
 		lines += len(values)
@@ -56,14 +58,14 @@ func (c codec) Unmarshal(data []byte, v any) error {
 		return fmt.Errorf("guard: %T takes no response", v)
 	}
 	d := decoder{rest: data}
-	status, received := d.number(), d.number()
+	status, received, age := d.number(), d.number(), d.number()
 	variant := d.field()
 	header := make(http.Header)
 	for lines := d.number(); lines > 0 && !d.failed; lines-- {
 		name := string(d.field())
 		header[name] = append(header[name], string(d.field()))
 	}
-	if d.failed || status < 200 || status > 599 {
+	if d.failed || status < 200 || status > 599 || age > uint64(rfc9111.MaxDelta) {
 		return errForm
 	}
 	for name, values := range header {
@@ -74,6 +76,7 @@ func (c codec) Unmarshal(data []byte, v any) error {
 		status: int(status), header: header, body: slices.Clone(d.rest), variant: slices.Clone(variant),
 		meta: c.policy.Describe(int(status), header, time.Time{}, at),
 	}
+	resp.meta.InitialAge = time.Duration(age)
 	*target = resp
 	return nil
 }

@@ -65,3 +65,37 @@ func FuzzCodec(f *testing.F) {
 		require.Equal(t, got.body, second.body)
 	})
 }
+
+// A response is as old when it is read back as it was when it was stored, whatever
+// made it old, and to the nanosecond: the cache goes on counting from there.
+func TestCodecKeepsTheAge(t *testing.T) {
+	g := &Guard{settings: settings{Config: Config{Fresh: time.Minute}, policy: rfc9111.Policy{DefaultLifetime: time.Minute}}}
+	received := time.Unix(784111777, 700_000_000)
+	get, err := http.NewRequest(http.MethodGet, "/x", nil)
+	require.NoError(t, err)
+	for name, tt := range map[string]struct {
+		rec  recorded
+		want time.Duration
+	}{
+		"made here":        {recorded{}, 0},
+		"stored late":      {recorded{waited: true}, 1500 * time.Millisecond},
+		"from elsewhere":   {recorded{header: http.Header{"Age": {"10"}}}, 11500 * time.Millisecond},
+		"of an older date": {recorded{header: http.Header{"Date": {"Sun, 06 Nov 1994 08:49:27 GMT"}}}, 10700 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tt.rec.request, tt.rec.status, tt.rec.body, tt.rec.complete = get, http.StatusOK, []byte("content"), true
+			tt.rec.begun, tt.rec.received = received.Add(-1500*time.Millisecond), received
+			stored := g.judge(&tt.rec)
+			require.Equal(t, rfc9111.OK, stored.reason)
+			age, ttl := stored.ages(0)
+			require.Equal(t, tt.want, age)
+			data, err := codec{&g.policy}.Marshal(stored)
+			require.NoError(t, err)
+			var read *response
+			require.NoError(t, codec{&g.policy}.Unmarshal(data, &read))
+			readAge, readTTL := read.ages(0)
+			require.Equal(t, age, readAge)
+			require.Equal(t, ttl, readTTL)
+		})
+	}
+}

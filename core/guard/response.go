@@ -116,9 +116,6 @@ func (g *Guard) judge(rec *recorded) *response {
 		return resp
 	}
 	resp.header = rfc9111.StoredHeader(header, &meta)
-	if len(resp.header["Age"]) > 0 {
-		resp.header["Age"] = []string{seconds(meta.InitialAge + time.Second - 1)} // for whoever reads it back
-	}
 	resp.variant = resp.meta.Vary.AppendVariant(nil, rec.request, nil)
 	resp.policy = g.lifetimes(&meta)
 	resp.policy.Tags = g.tags(rec.names, rec.request, header)
