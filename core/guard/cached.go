@@ -171,7 +171,7 @@ func (x *exchange) selected() (cache.Result[*response], bool) {
 
 // turnTo names the variant that x.r selects where other is stored.
 func (x *exchange) turnTo(other *response) {
-	x.name = string(other.meta.Vary.AppendVariant(append([]byte(x.name), 0), x.r, nil))
+	x.name = string(other.meta.Vary.AppendVariant(append([]byte(x.name), 0), x.r))
 	x.fwd = rfc9111.FwdVaryMiss
 }
 

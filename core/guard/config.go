@@ -215,15 +215,11 @@ func (c Config) settings() (settings, error) {
 }
 
 func (c Config) cachePolicy() rfc9111.Policy {
-	p := rfc9111.Policy{
+	return rfc9111.Policy{
 		Targets: c.TargetedControl, DefaultLifetime: c.Fresh, DefaultStale: c.Stale, HeuristicMax: c.Heuristic,
-		ObeyClient: c.ObeyClient, DangerouslyAllowCookies: c.DangerouslyCacheCookies,
-		DangerouslyAllowSetCookie: c.DangerouslyStoreSetCookie,
+		ObeyClient: c.ObeyClient, DangerouslyIgnoreAuthorization: c.DangerouslyCacheAuthorization,
+		DangerouslyAllowCookies: c.DangerouslyCacheCookies, DangerouslyAllowSetCookie: c.DangerouslyStoreSetCookie,
 	}
-	if c.DangerouslyCacheAuthorization {
-		p.Authorization = rfc9111.AuthorizationDangerouslyIgnore
-	}
-	return p
 }
 
 func canonicalNames(names []string) []string {

@@ -116,7 +116,7 @@ func (g *Guard) judge(rec *recorded) *response {
 		return resp
 	}
 	resp.header = rfc9111.StoredHeader(header, &meta)
-	resp.variant = resp.meta.Vary.AppendVariant(nil, rec.request, nil)
+	resp.variant = resp.meta.Vary.AppendVariant(nil, rec.request)
 	resp.policy = g.lifetimes(&meta)
 	resp.policy.Tags = g.tags(rec.names, rec.request, header)
 	return resp
@@ -238,5 +238,5 @@ func (r *response) serves(req *http.Request) bool {
 		return true
 	}
 	var stack [256]byte
-	return bytes.Equal(r.meta.Vary.AppendVariant(stack[:0], req, nil), r.variant)
+	return bytes.Equal(r.meta.Vary.AppendVariant(stack[:0], req), r.variant)
 }

@@ -9,16 +9,14 @@ import (
 // Fwd says why a request went forward (RFC 9211 §2.2).
 type Fwd string
 
-// The registered reasons.
+// The registered reasons that this cache has.
 const (
 	FwdBypass   Fwd = "bypass"    // the cache takes no part
 	FwdMethod   Fwd = "method"    // the method's semantics require it
 	FwdURIMiss  Fwd = "uri-miss"  // nothing stored for the URI
 	FwdVaryMiss Fwd = "vary-miss" // nothing stored for this variant
-	FwdMiss     Fwd = "miss"      // nothing stored, whatever for
 	FwdRequest  Fwd = "request"   // the request's own directives
 	FwdStale    Fwd = "stale"     // what is stored is stale
-	FwdPartial  Fwd = "partial"   // what is stored is not all
 )
 
 // Collapsed says what came of waiting for another request (RFC 9211 §2.6).
@@ -37,12 +35,10 @@ const (
 type CacheStatus struct {
 	Cache     string        // its name: identifies it among the caches on the way
 	Fwd       Fwd           // empty: a hit
-	FwdStatus int           // status of the response that went to the cache; 0: not said
 	TTL       time.Duration // remaining freshness; negative once stale
 	HasTTL    bool
 	Stored    bool
 	Collapsed Collapsed
-	Key       string // empty: not said. It may tell a client more than it should know.
 	Detail    string
 }
 
@@ -70,9 +66,6 @@ func (c *CacheStatus) Append(dst []byte) []byte {
 	if c.HasTTL {
 		dst = strconv.AppendInt(append(dst, ";ttl="...), floorSeconds(c.TTL), 10)
 	}
-	if c.Key != "" {
-		dst = appendString(append(dst, ";key="...), c.Key)
-	}
 	if c.Detail != "" {
 		dst = appendName(append(dst, ";detail="...), c.Detail)
 	}
@@ -81,9 +74,6 @@ func (c *CacheStatus) Append(dst []byte) []byte {
 
 func (c *CacheStatus) appendForward(dst []byte) []byte {
 	dst = append(append(dst, ";fwd="...), c.Fwd...)
-	if c.FwdStatus != 0 {
-		dst = strconv.AppendInt(append(dst, ";fwd-status="...), int64(c.FwdStatus), 10)
-	}
 	if c.Stored {
 		dst = append(dst, ";stored"...)
 	}
@@ -131,7 +121,7 @@ const upperHex = "0123456789ABCDEF"
 
 // appendString writes a string of structured fields. It has room for printable
 // ASCII alone; other bytes, and the percent sign with them, are written as in a
-// URI, so that different keys stay different.
+// URI, so that different strings stay different.
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for i := 0; i < len(s); i++ {

@@ -24,3 +24,24 @@ func takesCoding(request http.Header) bool {
 	}
 	return false
 }
+
+// refused reports a weight of 0, in any of its spellings: "q=0", "Q=0.000".
+// A weight that is none refuses too.
+func refused(params string) bool {
+	for param := range strings.SplitSeq(params, ";") {
+		name, weight, _ := strings.Cut(trimOWS(param), "=")
+		if asciiEqualFold(trimOWS(name), "q") {
+			return strings.Trim(trimOWS(weight), "0.") == "" || !isWeight(trimOWS(weight))
+		}
+	}
+	return false
+}
+
+// isWeight reports a qvalue (RFC 9110 §12.4.2).
+func isWeight(s string) bool {
+	if s == "" || len(s) > 5 || len(s) > 1 && s[1] != '.' || s[0] != '0' && s[0] != '1' {
+		return false
+	}
+	fraction := s[min(2, len(s)):]
+	return number(fraction) == 0 || s[0] == '0' && number(fraction) > 0
+}

@@ -16,16 +16,14 @@
 //
 //  1. Policy.Bypass says whether the store has any part in it.
 //  2. Vary.AppendVariant names the variant it selects, under the Vary of what
-//     is stored for its URI; Decodable guards against a Vary that forgot
-//     Accept-Encoding.
+//     is stored for its URI.
 //  3. RequestDirectives.Use decides about the stored response: serve, serve and
 //     refresh, forward, or 504. The zero RequestDirectives ignore the client.
 //  4. Served, Stored.Evaluate answers preconditions (a 304 then has the fields
 //     SetNotModified leaves), and if Stored.RangeApplies, PlanPartial a Range.
 //  5. Forwarded with a stored response at hand, Stored.Revalidation makes the
 //     request conditional. A 304 that Stored.Confirms goes through Freshen; one
-//     it does not confirm says nothing about what is stored. After an error,
-//     Freshness.UsableOnError tells whether the stored response may stand in.
+//     it does not confirm says nothing about what is stored.
 //  6. The response, or the freshened fields, go through Policy.Describe and
 //     Policy.Refusal. Refused, the response is for this request alone. If not,
 //     StoredHeader has the fields to store, and to give to anybody else.

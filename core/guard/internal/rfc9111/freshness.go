@@ -80,12 +80,6 @@ func (f *Freshness) State(now time.Time) State {
 	return Expired
 }
 
-// UsableOnError reports whether the response may stand in for a refresh that
-// failed: while fresh, and in both of the windows after that.
-func (f *Freshness) UsableOnError(now time.Time) bool {
-	return f.State(now) != Expired
-}
-
 func (f *Freshness) fromFuture(now time.Time) bool {
 	return f.ReceivedAt.Sub(now) > skewTolerance
 }
@@ -105,7 +99,7 @@ func (p *Policy) freshness(status int, h http.Header, d *Directives, requested, 
 		InitialAge:   initialAge(h, date, requested, received),
 		ReceivedAt:   received,
 		mustValidate: d.Has(NoCache | Malformed),
-		staleBarred:  p.barsStale(d),
+		staleBarred:  d.barStale(),
 	}
 	f.Lifetime, f.Source = p.lifetime(status, h, d, date, received)
 	if f.mustValidate {
@@ -129,7 +123,7 @@ func (p *Policy) defaultStale(status int, f *Freshness) time.Duration {
 			return 0
 		}
 	default:
-		if !p.defaultsApply(status) {
+		if !HeuristicallyCacheable(status) {
 			return 0
 		}
 	}
@@ -143,12 +137,11 @@ func (d Delta) or(value time.Duration) time.Duration {
 	return value
 }
 
-// barsStale lists what forbids a shared cache to serve a response stale
+// barStale lists what forbids a shared cache to serve a response stale
 // (RFC 9111 §4.2.4). s-maxage does because it implies proxy-revalidate
 // (§5.2.2.10).
-func (p *Policy) barsStale(d *Directives) bool {
-	return d.Has(NoCache|MustRevalidate|ProxyRevalidate|Malformed) ||
-		d.SMaxAge.Set && !p.StalePastSMaxAge
+func (d *Directives) barStale() bool {
+	return d.Has(NoCache|MustRevalidate|ProxyRevalidate|Malformed) || d.SMaxAge.Set
 }
 
 // lifetime is RFC 9111 §4.2.1 for a shared cache, then §4.2.2, then the
@@ -166,7 +159,7 @@ func (p *Policy) lifetime(status int, h http.Header, d *Directives, date, receiv
 	if lifetime, ok := p.heuristic(status, h, d, date, received); ok {
 		return lifetime, FromHeuristic
 	}
-	if p.DefaultLifetime > 0 && p.defaultsApply(status) {
+	if p.DefaultLifetime > 0 && HeuristicallyCacheable(status) {
 		return p.DefaultLifetime, FromDefault
 	}
 	return 0, NoLifetime

@@ -11,24 +11,21 @@ type Policy struct {
 	// Targets are the targeted Cache-Control fields to obey, most specific
 	// first (RFC 9213), as in "DLM-Cache-Control", "CDN-Cache-Control".
 	Targets []string
-	// DefaultLifetime applies to responses that say nothing about freshness.
+	// DefaultLifetime applies to responses that say nothing about freshness and
+	// are HeuristicallyCacheable.
 	DefaultLifetime time.Duration
 	// DefaultStale applies to responses that say nothing about being served
 	// stale, do not forbid it and have a lifetime to be stale after, their own
 	// or DefaultLifetime, which may be 0.
 	DefaultStale time.Duration
-	// DefaultsFor chooses the status codes whose silence the two defaults fill.
-	// Nil: HeuristicallyCacheable.
-	DefaultsFor func(status int) bool
 	// HeuristicMax turns on heuristic freshness and limits it. 0: off.
 	HeuristicMax time.Duration
-	// StalePastSMaxAge lets a response with s-maxage be served stale, which
-	// RFC 9111 §5.2.2.10 forbids and CDNs commonly do.
-	StalePastSMaxAge bool
 	// ObeyClient honors Cache-Control and Pragma of requests.
 	ObeyClient bool
-	// Authorization says what becomes of requests that carry one.
-	Authorization AuthorizationRule
+	// DangerouslyIgnoreAuthorization caches in spite of an Authorization in the
+	// request, and of Vary: Authorization. Otherwise such requests bypass the
+	// cache, those of RFC 9111 §3.5 included.
+	DangerouslyIgnoreAuthorization bool
 	// DangerouslyAllowCookies caches in spite of a Cookie in the request, and
 	// of Vary: Cookie.
 	DangerouslyAllowCookies bool
@@ -36,20 +33,6 @@ type Policy struct {
 	// everybody gets them.
 	DangerouslyAllowSetCookie bool
 }
-
-// AuthorizationRule says which requests with an Authorization field the cache
-// takes part in.
-type AuthorizationRule uint8
-
-const (
-	// AuthorizationBypass: none.
-	AuthorizationBypass AuthorizationRule = iota
-	// AuthorizationExplicit: those whose response says public, s-maxage or
-	// must-revalidate (RFC 9111 §3.5).
-	AuthorizationExplicit
-	// AuthorizationDangerouslyIgnore: all of them.
-	AuthorizationDangerouslyIgnore
-)
 
 // Reason says why a cache does not take part. Its text is a token, fit for the
 // detail parameter of Cache-Status and for a metric's label.
@@ -101,7 +84,7 @@ func (p *Policy) Bypass(method string, h http.Header) Reason {
 
 func (p *Policy) credentials(h http.Header) Reason {
 	switch {
-	case len(h["Authorization"]) > 0 && p.Authorization == AuthorizationBypass:
+	case len(h["Authorization"]) > 0 && !p.DangerouslyIgnoreAuthorization:
 		return ReasonAuthorization
 	case len(h["Cookie"]) > 0 && !p.DangerouslyAllowCookies:
 		return ReasonCookie
@@ -129,25 +112,17 @@ func (p *Policy) Refusal(x *Exchange, s *Stored) Reason {
 
 // refuseRequest takes GET alone: what answers a HEAD has no content to answer
 // a GET with.
-func (p *Policy) refuseRequest(x *Exchange, s *Stored) Reason {
+func (p *Policy) refuseRequest(x *Exchange, _ *Stored) Reason {
 	if x.Method != http.MethodGet {
 		return ReasonMethod
 	}
 	if reason := p.credentials(x.Request); reason != OK {
 		return reason
 	}
-	if len(x.Request["Authorization"]) > 0 && p.Authorization == AuthorizationExplicit && !s.allowsAuthorization() {
-		return ReasonAuthorization
-	}
 	if p.ObeyClient && ParseRequest(x.Request).NoStore {
 		return ReasonClientNoStore
 	}
 	return OK
-}
-
-// allowsAuthorization is RFC 9111 §3.5.
-func (d *Directives) allowsAuthorization() bool {
-	return d.Has(Public|MustRevalidate) || d.SMaxAge.Set
 }
 
 func (p *Policy) refuseStatus(x *Exchange, s *Stored) Reason {
@@ -212,7 +187,7 @@ func (p *Policy) refuseVary(_ *Exchange, s *Stored) Reason {
 		return ReasonVaryInvalid
 	case !p.DangerouslyAllowCookies && s.Vary.On("Cookie"):
 		return ReasonVaryCookie
-	case p.Authorization != AuthorizationDangerouslyIgnore && s.Vary.On("Authorization"):
+	case !p.DangerouslyIgnoreAuthorization && s.Vary.On("Authorization"):
 		return ReasonVaryAuth
 	}
 	return OK
@@ -231,11 +206,4 @@ func (p *Policy) refuseLifetime(_ *Exchange, s *Stored) Reason {
 		return ReasonNoLifetime
 	}
 	return ReasonUseless
-}
-
-func (p *Policy) defaultsApply(status int) bool {
-	if p.DefaultsFor != nil {
-		return p.DefaultsFor(status)
-	}
-	return HeuristicallyCacheable(status)
 }

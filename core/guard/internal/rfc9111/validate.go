@@ -15,8 +15,6 @@ const (
 	Proceed Precondition = iota
 	// NotModified: 304, with the fields SetNotModified leaves.
 	NotModified
-	// PreconditionFailed: 412.
-	PreconditionFailed
 )
 
 // Evaluate applies the conditional fields that are for caches to the stored
@@ -37,34 +35,6 @@ func (s *Stored) Evaluate(h http.Header) Precondition {
 		return NotModified
 	}
 	return Proceed
-}
-
-// EvaluateAsOrigin applies all conditional fields in the order of RFC 9110
-// §13.2.2, for a server that answers with s as the current representation.
-func (s *Stored) EvaluateAsOrigin(method string, h http.Header) Precondition {
-	if s.Status < 200 || s.Status > 299 {
-		return Proceed // §13.2.1
-	}
-	if s.preconditionFails(h) {
-		return PreconditionFailed
-	}
-	if method == http.MethodGet || method == http.MethodHead {
-		return s.Evaluate(h)
-	}
-	if lines := h["If-None-Match"]; len(lines) > 0 && anyETag(lines, s.ETag.WeakEqual) {
-		return PreconditionFailed
-	}
-	return Proceed
-}
-
-// preconditionFails evaluates If-Match, or without it If-Unmodified-Since,
-// which is ignored where it is no date or nothing is known to compare it to.
-func (s *Stored) preconditionFails(h http.Header) bool {
-	if lines := h["If-Match"]; len(lines) > 0 {
-		return !anyETag(lines, s.ETag.StrongEqual)
-	}
-	since, ok := singleDate(h["If-Unmodified-Since"], s.ReceivedAt)
-	return ok && !s.LastModified.IsZero() && s.LastModified.After(since)
 }
 
 // unmodifiedSince falls back from Last-Modified to Date, which Describe sets

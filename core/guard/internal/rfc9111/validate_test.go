@@ -52,38 +52,6 @@ func TestEvaluate(t *testing.T) {
 	}
 }
 
-func TestEvaluateAsOrigin(t *testing.T) {
-	strong := describe(200, "ETag", `"x"`, "Last-Modified", date(-time.Hour))
-	weak := describe(200, "ETag", `W/"x"`)
-	tests := []struct {
-		name    string
-		s       *Stored
-		method  string
-		request []string
-		want    Precondition
-	}{
-		{"RFC 9110 §13.1.1 match", strong, "PUT", []string{"If-Match", `"y", "x"`}, Proceed},
-		{"RFC 9110 §13.1.1 *", weak, "PUT", []string{"If-Match", `*`}, Proceed},
-		{"RFC 9110 §13.1.1 other", strong, "PUT", []string{"If-Match", `"y"`}, PreconditionFailed},
-		{"RFC 9110 §13.1.1 strong comparison", weak, "PUT", []string{"If-Match", `W/"x"`}, PreconditionFailed},
-		{"RFC 9110 §13.2.2 If-Match goes first", strong, "PUT", []string{"If-Match", `"x"`, "If-Unmodified-Since", date(-2 * time.Hour)}, Proceed},
-		{"RFC 9110 §13.1.4 unmodified", strong, "PUT", []string{"If-Unmodified-Since", date(-time.Hour)}, Proceed},
-		{"RFC 9110 §13.1.4 modified", strong, "PUT", []string{"If-Unmodified-Since", date(-2 * time.Hour)}, PreconditionFailed},
-		{"RFC 9110 §13.1.4 no date", strong, "PUT", []string{"If-Unmodified-Since", "x"}, Proceed},
-		{"RFC 9110 §13.1.4 nothing to compare to", weak, "PUT", []string{"If-Unmodified-Since", date(-2 * time.Hour)}, Proceed},
-		{"RFC 9110 §13.2.2 then If-None-Match", strong, "GET", []string{"If-Match", `"x"`, "If-None-Match", `"x"`}, NotModified},
-		{"RFC 9110 §13.2.2 If-None-Match of another method", strong, "PUT", []string{"If-None-Match", `*`}, PreconditionFailed},
-		{"RFC 9110 §13.1.3 If-Modified-Since of another method", strong, "PUT", []string{"If-Modified-Since", date(0)}, Proceed},
-		{"RFC 9110 §13.1.3 of HEAD", strong, "HEAD", []string{"If-Modified-Since", date(0)}, NotModified},
-		{"RFC 9110 §13.2.1 only of success", describe(404), "PUT", []string{"If-Match", `"x"`}, Proceed},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			assert.Equal(t, tt.want, tt.s.EvaluateAsOrigin(tt.method, fields(tt.request...)))
-		})
-	}
-}
-
 func TestRangeApplies(t *testing.T) {
 	modified := []string{"Last-Modified", date(-time.Hour)}
 	tests := []struct {

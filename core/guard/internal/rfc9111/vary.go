@@ -40,19 +40,13 @@ func (v *Vary) On(name string) bool { return slices.Contains(v.Fields, name) }
 // AppendVariant appends the identity of the variant r selects. Two requests
 // have the same one exactly when each selecting field has the same normalized
 // value in both, or is absent from both.
-//
-// codings, if not empty, are the content codings the handler knows, and
-// Accept-Encoding counts as AcceptEncoding puts it. The handler must then be
-// given that value too, or it may choose a coding the variant does not name.
-func (v *Vary) AppendVariant(dst []byte, r *http.Request, codings []string) []byte {
+func (v *Vary) AppendVariant(dst []byte, r *http.Request) []byte {
 	for _, name := range v.Fields {
 		dst = terminate(appendEscaped(dst, name))
 		lines := r.Header[name]
 		switch {
 		case name == "Host" && r.Host != "": // net/http moves it out of the header
 			dst = appendFolded(dst, r.Host)
-		case name == "Accept-Encoding" && len(codings) > 0:
-			dst = appendAcceptEncoding(dst, lines, codings)
 		case len(lines) == 0:
 			dst = append(dst, escape, absent)
 		default:
