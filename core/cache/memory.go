@@ -96,7 +96,7 @@ func (m *Memory) Get(_ context.Context, key string) (Item, error) {
 	if payload, _ := m.own.load(key, now()); payload != nil {
 		if found := payload.(*memoryItem); now() < found.expires {
 			it.Value, it.TTL, it.Fence = bytes.Clone(found.value), time.Duration(found.expires-now()), found.fence
-			it.Tags, seen = found.tags, found.fence
+			it.Tags, seen = slices.Clone(found.tags), found.fence
 		}
 	}
 	it.Mark = fmt.Sprintf("%d %d %d", at.gen, at.tags, seen)

@@ -73,6 +73,7 @@ func storeContract(t *testing.T, s cache.Store) {
 	t.Run("tags", func(t *testing.T) {
 		require.NoError(t, set("t1", get("t1").Mark, "1", 0, "red", "round"))
 		require.NoError(t, set("t2", get("t2").Mark, "2", 0, "blue"))
+		get("t1").Tags[0] = "whoever gets them may change them"
 		assert.Equal(t, []string{"red", "round"}, get("t1").Tags)
 		inFlight := get("t3").Mark
 		require.NoError(t, s.DeleteTags(ctx, "red"))
