@@ -49,7 +49,8 @@ type Config struct {
 	// Stampede Prevention", VLDB 2015). 1 is their optimum; 0 turns it off.
 	EarlyBeta float64
 
-	// Wait is how long a call waits for another one's fetch or lock. Default 5s.
+	// Wait is how long a call waits for another one's fetch or lock. Default 5s,
+	// whatever the Manager's; negative: not at all.
 	Wait time.Duration
 	// Contention is what a call gets meanwhile. Default StaleFirst.
 	Contention Contention

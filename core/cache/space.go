@@ -141,11 +141,7 @@ func (s *space) admit(key string, m mark, tags []string, payload any, size int) 
 	st := s.stripeOf(key)
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.fills != m.fills || s.outlived(st, c) || s.outdone(key, payload) {
-		return false
-	}
-	s.put(key, c)
-	return true
+	return st.fills == m.fills && s.put(st, key, c, payload)
 }
 
 // fill keeps what was made, unless its key or a tag was purged since the mark.
@@ -155,11 +151,7 @@ func (s *space) fill(key string, m mark, tags []string, payload any, size int) b
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.fills++
-	if s.outlived(st, c) || s.outdone(key, payload) {
-		return false
-	}
-	s.put(key, c)
-	return true
+	return s.put(st, key, c, payload)
 }
 
 // outdate lets go of what a payload that could not be kept was to replace.
@@ -188,15 +180,17 @@ func (s *space) outlived(st *stripe, c *cell) bool {
 	return st.gen != c.mark.gen || s.purged(c.tags, c.mark.tags)
 }
 
-// put is called with the mutex of the key's stripe held.
-func (s *space) put(key string, c *cell) {
+// put reports whether the payload's cell was not too late. The caller holds st.mu.
+func (s *space) put(st *stripe, key string, c *cell, payload any) bool {
+	if s.outlived(st, c) || s.outdone(key, payload) {
+		return false
+	}
 	if uint64(c.weight) > s.mem.limit {
 		s.mem.cells.Invalidate(cellKey{key, s.id})
-		return
-	}
-	if old, added := s.mem.cells.Set(cellKey{key, s.id}, c); !added {
+	} else if old, added := s.mem.cells.Set(cellKey{key, s.id}, c); !added {
 		old.content.Store(nil)
 	}
+	return true
 }
 
 // fenced is a payload that knows the fencing token it was made under; 0: none.
