@@ -35,7 +35,8 @@ func scanPart(text string, i int) (part, int, error) {
 	case c < ' ' || c == 0x7f:
 		return part{}, 0, syntaxError(text, i, "control character in a template")
 	case strings.IndexByte("<>{}", c) < 0:
-		return scanLiteral(text, i)
+		literal, next := scanLiteral(text, i)
+		return literal, next, nil
 	case i+1 < len(text) && text[i+1] == c:
 		return part{text: text[i : i+1], pos: i}, i + 2, nil
 	case c == '>' || c == '}':
@@ -49,12 +50,12 @@ func scanPart(text string, i int) (part, int, error) {
 	return part{text: text[i+1 : end], pos: i + 1, placeholder: true}, end + 1, nil
 }
 
-func scanLiteral(text string, i int) (part, int, error) {
+func scanLiteral(text string, i int) (part, int) {
 	end := i
 	for end < len(text) && text[end] >= ' ' && text[end] != 0x7f && strings.IndexByte("<>{}", text[end]) < 0 {
 		end++
 	}
-	return part{text: text[i:end], pos: i}, end, nil
+	return part{text: text[i:end], pos: i}, end
 }
 
 func closingBracket(open byte) byte {

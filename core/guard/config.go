@@ -42,7 +42,9 @@ type Config struct {
 	// requests that do not get their lock. 0: never.
 	Stale time.Duration
 
-	Wait    time.Duration // how long a request waits for its lock. Default the Manager's; negative: not at all
+	// Wait is how long a request waits for its lock, or for the response of another
+	// one. Default 5s with Fresh or Stale, else the Manager's; negative: not at all.
+	Wait    time.Duration
 	TTL     time.Duration // lease of the lock, renewed while the handler runs. Default the Manager's
 	MaxHold time.Duration // how long the lock is renewed at most. Default the Manager's
 

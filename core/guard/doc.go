@@ -84,9 +84,9 @@
 // that every router and middleware on the way sets up what the handler expects.
 // What the server's BaseContext and ConnContext add is not in its context.
 // [IsRefresh] tells it from a client's. It lasts as long as the handler, also where
-// a middleware such as http.TimeoutHandler answers before. Without a server, as in tests with
-// httptest.ResponseRecorder, the request that finds a response stale refreshes
-// it itself.
+// a middleware such as [http.TimeoutHandler] answers before. Without a server, as in
+// tests with httptest.ResponseRecorder, the request that finds a response stale
+// refreshes it itself.
 //
 // A handler that writes nothing and returns an error of its framework's, or gives up
 // at the end of its context, has not answered. Whatever middleware or the framework

@@ -110,7 +110,7 @@ func (g *Guard) judge(rec *recorded) *response {
 		header = completed(header, rec)
 	}
 	meta := g.policy.Describe(rec.status, header, rec.requested(), rec.received)
-	resp := &response{status: rec.status, full: header, body: rec.body, meta: meta}
+	resp := &response{status: rec.status, full: header, body: rec.body, meta: meta, live: rec.live}
 	if resp.reason = g.refusal(rec, header, &meta); resp.reason != rfc9111.OK {
 		resp.policy = cache.Policy{NoStore: true, HitForMiss: g.hitForMiss(rec.status)}
 		return resp

@@ -130,9 +130,7 @@ func (g *Guard) settle(ctx context.Context, rec *recorder, x *recorded, old *res
 	case !conditional(x.request): // a client without a copy has no use for it
 		x.status, x.header = http.StatusBadGateway, http.Header{}
 	}
-	resp := g.judge(x)
-	resp.live = rec.live
-	return resp
+	return g.judge(x)
 }
 
 func conditional(r *http.Request) bool {
