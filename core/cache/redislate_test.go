@@ -56,6 +56,7 @@ func TestLateFillIsRefused(t *testing.T) {
 						r, err := c.Lookup(t.Context(), "k", value("before"))
 						return err == nil && r.Stored
 					}, patience, time.Millisecond)
+					time.Sleep(lifetime) // a slow answer alone would make it look over
 					require.Eventually(t, func() bool {
 						unanswered := c.Stats().StoreErrors
 						_, ok := c.Peek(t.Context(), "k")
