@@ -34,7 +34,8 @@ type Event struct {
 }
 
 // Observer is told of events as they happen. Observe runs on the goroutine of
-// the event, concurrently with others, and must return at once.
+// the event, concurrently with others; it must return at once, and not call the
+// Manager, which may be waiting for it.
 type Observer interface {
 	Observe(ctx context.Context, e Event)
 }
