@@ -53,6 +53,8 @@ func TestPromisesAreChecked(t *testing.T) {
 	replies := []reply{{status: 200}, {status: 200}}
 	overlapping := outcome{act: act{perKey: 2}, replies: replies, records: map[string]*record{"k": {runs: 2, most: 2, balance: 1}}}
 	require.ErrorContains(t, neverTwoAtOnce(&overlapping), "2 handlers ran at once")
+	require.ErrorContains(t, neverTwoAtOnce(&outcome{replies: replies}), "0 handlers ran at once")
+	require.NoError(t, neverTwoAtOnce(&outcome{replies: []reply{{status: 503}}}))
 	require.ErrorContains(t, nothingLost(&overlapping), "1 of 2 runs were lost")
 	require.ErrorContains(t, oneRunPerKey(&overlapping), "the handler ran 2 times")
 	require.NoError(t, allServed(&overlapping))
