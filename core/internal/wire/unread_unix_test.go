@@ -26,12 +26,12 @@ func (c *lateConn) NetConn() net.Conn { return c.Conn }
 func (*lateConn) SetWriteDeadline(time.Time) error { return nil }
 
 func (c *lateConn) Read(p []byte) (int, error) {
-	if c.late.Load() {
-		for !unread(c) {
-			time.Sleep(time.Millisecond)
+	for c.late.Load() {
+		if unread(c) {
+			c.late.Store(false)
+			return 0, os.ErrDeadlineExceeded
 		}
-		c.late.Store(false)
-		return 0, os.ErrDeadlineExceeded
+		time.Sleep(time.Millisecond)
 	}
 	return c.Conn.Read(p)
 }
@@ -55,7 +55,10 @@ func tcpStream(t *testing.T, late *atomic.Bool) (stream *Stream, peer func() net
 		Timeout: time.Minute, DialTimeout: time.Minute,
 	})
 	stream.Start()
-	t.Cleanup(func() { stream.Close(0) })
+	t.Cleanup(func() {
+		late.Store(false) // where nothing came
+		stream.Close(0)
+	})
 	return stream, func() net.Conn {
 		conn, err := server.Accept()
 		require.NoError(t, err)
