@@ -97,7 +97,7 @@ func TestRenewAfterTheEnd(t *testing.T) {
 		require.NoError(t, successor.Release(t.Context()))
 		refused(t, l, ErrExpired)
 		require.ErrorIs(t, context.Cause(l.Context()), ErrLost)
-		require.Empty(t, lockKeys(t, nodes.All()...))
+		requireGone(t, nodes.All()...)
 	})
 	t.Run("another owner came", func(t *testing.T) {
 		l := hold(t, m, "came", WithTTL(time.Minute))
@@ -114,7 +114,7 @@ func TestRenewAfterTheEnd(t *testing.T) {
 		l := hold(t, m, "released", WithTTL(time.Minute))
 		require.NoError(t, l.Release(t.Context()))
 		refused(t, l, ErrNotOwner)
-		require.Empty(t, lockKeys(t, nodes.All()...))
+		requireGone(t, nodes.All()...)
 	})
 }
 
