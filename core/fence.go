@@ -87,24 +87,26 @@ func (r *round) fence(ctx context.Context) bool {
 	if missing <= 0 {
 		return true
 	}
-	return r.m.raise(ctx, r.lease, behind, missing, r.patience())
+	return r.m.raise(ctx, r.lease, behind, missing, r.end)
 }
 
-func (m *Manager) raise(ctx context.Context, l *lease, behind []*node, missing int, patience time.Duration) bool {
+func (m *Manager) raise(ctx context.Context, l *lease, behind []*node, missing int, end time.Time) bool {
 	req := wire.NewRequest(raiseScript, 2, l.names.lock, l.names.fence,
 		l.owner, strconv.FormatUint(l.token, 10), strconv.FormatUint(l.token+turns-1, 10))
-	p := &poll{want: missing, of: len(behind), done: make(signal, 1)}
+	p := &poll{m: m, wait: wait{done: make(signal, 1)}, want: missing, of: len(behind)}
 	now := time.Now()
 	for _, n := range behind {
 		n.send(now, wire.Call{Req: req, Tail: wire.Tail{Arg: n.tail(n.ballot.Load()).Arg}, To: p})
 	}
-	return p.wait(ctx, m, patience)
+	m.awaitAnswers(ctx, &p.wait, earlier(now.Add(m.cfg.NodeTimeout), end), p.settled)
+	return p.won()
 }
 
 // poll counts nodes that confirm with a 1.
 type poll struct {
+	m        *Manager
+	wait     // of who asks them
 	want, of int
-	done     signal
 
 	mu      sync.Mutex
 	yes, no int // guarded by mu
@@ -119,7 +121,7 @@ func (p *poll) Receive(_ int, r wire.Reply) {
 	} else {
 		p.no++
 	}
-	if p.yes == p.want || p.of-p.no == p.want-1 {
+	if p.decided() {
 		p.done.raise()
 	}
 }
@@ -127,15 +129,16 @@ func (p *poll) Receive(_ int, r wire.Reply) {
 // Repeat implements wire.Repeater: a raise changes nothing where it is done.
 func (p *poll) Repeat(_ int, sent *wire.Request) *wire.Request { return sent }
 
-func (p *poll) wait(ctx context.Context, m *Manager, patience time.Duration) bool {
-	timer := m.timers.get(patience)
-	defer m.timers.put(timer)
-	select {
-	case <-p.done:
-	case <-timer.C:
-	case <-ctx.Done():
-	case <-m.closing:
-	}
+// decided reports whether enough have confirmed, or no longer can. mu is held.
+func (p *poll) decided() bool { return p.yes >= p.want || p.of-p.no < p.want }
+
+func (p *poll) settled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.decided() || p.m.isClosed()
+}
+
+func (p *poll) won() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.yes >= p.want

@@ -43,13 +43,13 @@ func (m *Manager) inspect(ctx context.Context, key string) (LockInfo, error) {
 	if m.isClosed() {
 		return LockInfo{}, ErrClosed
 	}
-	s := &survey{m: m, answers: make([]record, len(m.nodes)), done: make(signal, 1), left: len(m.nodes)}
+	s := &survey{m: m, wait: wait{done: make(signal, 1)}, answers: make([]record, len(m.nodes)), left: len(m.nodes)}
 	req := wire.NewRequest(inspectScript, 1, m.namesOf(key).lock)
 	now := time.Now()
 	for _, n := range m.nodes {
 		n.send(now, wire.Call{Req: req, To: s})
 	}
-	m.awaitAnswers(ctx, s.done)
+	m.awaitAnswers(ctx, &s.wait, now.Add(m.cfg.NodeTimeout), s.settled)
 	info, err := s.agree(key, now)
 	return info, endedBy(ctx, err)
 }
@@ -88,7 +88,7 @@ func parseRecord(text string, left int64) (record, bool) {
 // survey collects every node's record.
 type survey struct {
 	m    *Manager
-	done signal
+	wait // of its caller, until the answers agree
 
 	mu      sync.Mutex
 	answers []record // guarded by mu
@@ -106,13 +106,23 @@ func (s *survey) Receive(index int, r wire.Reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answers[index] = rec
-	if s.left--; s.left == 0 || s.decided() {
+	if s.left--; s.decided() {
 		s.done.raise()
 	}
 }
 
-// decided reports whether one owner, or none, has a majority. mu is held.
+func (s *survey) settled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.decided()
+}
+
+// decided reports whether one owner, or none, has a majority, or no more answers
+// are to come. mu is held.
 func (s *survey) decided() bool {
+	if s.left == 0 {
+		return true
+	}
 	need := quorumOf(len(s.answers))
 	votes := map[string]int{}
 	for _, a := range s.answers {

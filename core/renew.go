@@ -50,7 +50,7 @@ func (m *Manager) renewOne(ctx context.Context, l *Lock, d time.Duration, add bo
 		return err
 	}
 	m.keeper.watch(l.lease, time.Now()) // which may end sooner now, whatever becomes of the call
-	m.awaitAnswers(ctx, r.done)
+	m.awaitAnswers(ctx, &r.wait, r.start.Add(m.cfg.NodeTimeout), r.settled)
 	return endedBy(ctx, r.result())
 }
 
@@ -148,11 +148,11 @@ func (l *lease) again(r *renewal, i int) {
 // renewal is one command to all nodes that renews a batch of leases.
 type renewal struct {
 	m       *Manager
+	wait    // of who asked for it, if anybody did
 	start   time.Time
 	leases  []*lease
 	ttls    []time.Duration
 	numbers []uint64 // of the renewal among each lease's
-	done    signal
 
 	mu     sync.Mutex
 	counts []tally     // per lease. Guarded by mu
@@ -169,7 +169,7 @@ func (m *Manager) newRenewal(now time.Time, leases []*lease) *renewal {
 		m: m, start: now, leases: leases,
 		ttls: make([]time.Duration, len(leases)), numbers: make([]uint64, len(leases)),
 		counts: make([]tally, len(leases)), gone: make([][]*node, len(leases)),
-		done: make(signal, 1), left: len(m.nodes),
+		wait: wait{done: make(signal, 1)}, left: len(m.nodes),
 	}
 }
 
@@ -231,9 +231,20 @@ func (r *renewal) Receive(index int, reply wire.Reply) {
 			r.count(i, n, reply.Items[i].Int)
 		}
 	}
-	if r.left == 0 || len(r.leases) == 1 && r.verdict(0) != undecided {
+	if r.decided() {
 		r.done.raise()
 	}
+}
+
+func (r *renewal) settled() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.decided()
+}
+
+// decided reports whether who waits has its answer. mu is held.
+func (r *renewal) decided() bool {
+	return r.left == 0 || len(r.leases) == 1 && r.verdict(0) != undecided
 }
 
 // Repeat implements wire.Repeater, as long as there is a lease to renew.

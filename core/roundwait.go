@@ -46,10 +46,6 @@ func (m *Manager) endOf(w *waiter, start time.Time) time.Time {
 	return w.end
 }
 
-func (r *round) patience() time.Duration {
-	return min(r.m.cfg.NodeTimeout, time.Until(r.end))
-}
-
 func (r *round) settled(one bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

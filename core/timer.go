@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"sync"
 	"time"
 )
@@ -22,17 +21,6 @@ func (p *timers) get(d time.Duration) *time.Timer {
 func (p *timers) put(t *time.Timer) {
 	t.Stop()
 	p.pool.Put(t)
-}
-
-// awaitAnswers returns when done is raised, NodeTimeout is over, or ctx is done.
-func (m *Manager) awaitAnswers(ctx context.Context, done signal) {
-	timer := m.timers.get(m.cfg.NodeTimeout)
-	defer m.timers.put(timer)
-	select {
-	case <-done:
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // signal wakes one waiter; raising it twice is raising it once.

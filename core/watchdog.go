@@ -15,9 +15,10 @@ type watchdog struct {
 	patience time.Duration // with waits that were found overdue late
 
 	mu    sync.Mutex
-	waits wait // the ring's own place; behind it who waits, in the order of their due. Guarded by mu
-	armed bool // the timer runs. Guarded by mu
-	late  bool // it has run out late, and runs once more for those it is about. Guarded by mu
+	waits wait      // the ring's own place; behind it who waits, in the order of their due. Guarded by mu
+	armed bool      // the timer runs. Guarded by mu
+	next  time.Time // when it runs out. Guarded by mu
+	late  bool      // it has run out late, and runs once more for those it is about. Guarded by mu
 }
 
 // wait is one wait for nodes.
@@ -39,16 +40,20 @@ func newWatchdog(nodeTimeout time.Duration) *watchdog {
 	return d
 }
 
-// watch begins a wait that is overdue at due. All waits are of the same length, but
-// for the moment that a goroutine may lose before it gets here.
+// watch begins a wait that is overdue at due. Most waits are of the same length, so
+// hardly any is due before those that have begun.
 func (d *watchdog) watch(w *wait, due time.Time) {
 	w.overdue.Store(false)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	w.due, w.prev, w.next = due, d.waits.prev, &d.waits
+	before := d.waits.prev
+	for before != &d.waits && before.due.After(due) {
+		before = before.prev
+	}
+	w.due, w.prev, w.next = due, before, before.next
 	w.prev.next, w.next.prev = w, w
-	if !d.armed {
-		d.armed = true
+	if !d.armed || due.Before(d.next) && !d.late {
+		d.armed, d.next = true, due
 		d.timer.Reset(time.Until(due))
 	}
 }
@@ -90,6 +95,7 @@ func (d *watchdog) bark(now time.Time) {
 	}
 	for w := d.waits.next; w != &d.waits; w = d.waits.next {
 		if left := w.due.Sub(now); left > 0 {
+			d.next = w.due
 			d.timer.Reset(left)
 			return
 		}
@@ -122,5 +128,19 @@ func (d *watchdog) rouse() {
 	defer d.mu.Unlock()
 	for w := d.waits.next; w != &d.waits; w = w.next {
 		w.done.raise()
+	}
+}
+
+// awaitAnswers returns when settled says so, which w is told to look at; when the
+// watchdog finds due over; or when ctx is done.
+func (m *Manager) awaitAnswers(ctx context.Context, w *wait, due time.Time, settled func() bool) {
+	m.watchdog.watch(w, due)
+	defer m.watchdog.forget(w)
+	for !settled() && !w.overdue.Load() {
+		select {
+		case <-w.done:
+		case <-ctx.Done():
+			return
+		}
 	}
 }

@@ -47,6 +47,23 @@ func TestWatchdogEndsEachWaitWhenItIsDue(t *testing.T) {
 	})
 }
 
+// What is due before those that wait already is not found late for that.
+func TestWatchdogEndsAShorterWaitInTime(t *testing.T) {
+	watched(t, func(t *testing.T, d *watchdog) {
+		began, long, short, last := time.Now(), newWait(), newWait(), newWait()
+		d.watch(long, began.Add(time.Second))
+		d.watch(short, began.Add(time.Millisecond))
+		d.watch(last, began.Add(time.Second/2))
+		<-short.done
+		require.Equal(t, time.Millisecond, time.Since(began))
+		require.False(t, last.overdue.Load() || long.overdue.Load())
+		<-last.done
+		require.Equal(t, time.Second/2, time.Since(began))
+		<-long.done
+		require.Equal(t, time.Second, time.Since(began))
+	})
+}
+
 // A process that was suspended has not read what the nodes have answered meanwhile.
 func TestWatchdogSparesWhoItFindsOverdueLate(t *testing.T) {
 	for behind, spared := range map[time.Duration]time.Duration{
