@@ -21,7 +21,7 @@ func (s *Stream) serve(ctx context.Context, conn net.Conn) error {
 	before := s.reason
 	s.conn, s.eager = conn, newEagerReader(conn)
 	s.in = bufio.NewReaderSize(s.eager, 16<<10)
-	s.deadline = time.Time{}
+	s.deadline, s.behind = time.Time{}, time.Time{}
 	s.readership, s.lone, s.ended = byReader, 0, nil
 	lost := s.encodeWaiting()
 	s.mu.Unlock()
@@ -114,6 +114,9 @@ func (s *Stream) settle(replies []Reply) (answered int, err error) {
 		}
 	}
 	again := len(s.out) > unsent
+	if s.behind = (time.Time{}); s.in.Buffered() > 0 {
+		s.behind = time.Now()
+	}
 	s.note(ready)
 	if s.busy() == 0 {
 		s.empty()

@@ -74,6 +74,7 @@ type Stream struct {
 	crowd    int       // how many calls the last batch answered. Guarded by mu
 	half     bool      // the first of two replies to the oldest call is here. Guarded by mu
 	first    Reply     // that one. Guarded by mu
+	behind   time.Time // when a batch was done with more to be read in s.in; zero: with nothing. Guarded by mu
 
 	readership readership // who reads. Guarded by mu
 	lone       int        // calls in a row that were alone; below 0: none is, for so many. Guarded by mu
@@ -212,7 +213,7 @@ func (s *Stream) refusal(now time.Time, force bool) error {
 	if force || s.flights.len() == 0 {
 		return nil
 	}
-	if silent := now.Sub(s.flights.front().at); silent > s.opt.Timeout && !unread(s.conn) {
+	if silent := now.Sub(s.flights.front().at); silent > s.opt.Timeout && now.Sub(s.behind) > s.opt.Timeout && !unread(s.conn) {
 		return &SilentError{For: silent}
 	}
 	return nil

@@ -104,6 +104,29 @@ func TestALoneCallIsWrittenByItsSender(t *testing.T) {
 	})
 }
 
+// What was read and not parsed yet is unread, too, for as long as a node may be silent.
+func TestANodeWhoseAnswerLiesInTheReaderIsNotSilent(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *server, stream *Stream, p *peer) {
+		box := newInbox()
+		first := call(nil, 0)
+		first.To = receiverFunc(func(Reply) { stream.Send(time.Now(), call(box, 2)) })
+		stream.Send(time.Now(), first)
+		stream.Send(time.Now(), call(box, 1))
+		time.Sleep(2 * nodeTimeout)
+		p.answer(integer(0) + "*1\r\n" + integer(1)) // a list is a batch of its own
+		synctest.Wait()
+		require.Equal(t, []int{1}, box.arrivals(), "the other is sent")
+
+		stream.Send(time.Now(), call(box, 3))
+		p.answer(integer(2) + "*1\r\n")
+		synctest.Wait()
+		time.Sleep(nodeTimeout)
+		stream.Send(time.Now().Add(1), call(box, 4))
+		var silent *SilentError
+		require.ErrorAs(t, box.reply(t, 4).Err, &silent)
+	})
+}
+
 // receiverFunc is a Receiver that does what the test wants.
 type receiverFunc func(Reply)
 
