@@ -153,7 +153,7 @@ func TestNodeTransitions(t *testing.T) {
 func TestNodesOfAManagerGoDownAndComeBack(t *testing.T) {
 	o, m, _ := observer(t)
 	nodes := coretest.Embedded(t, 3)
-	locks, err := core.New(core.Config{Nodes: nodes.URLs(), Observer: o})
+	locks, err := core.New(core.Config{Nodes: nodes.URLs(), TTL: time.Second, Observer: o})
 	require.NoError(t, err)
 	defer locks.Close()
 	until := func(state string, want float64) {
