@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/dunglas/httpsfv"
@@ -93,7 +94,9 @@ func (g *Guard) idempotent(w http.ResponseWriter, r *http.Request, next handler)
 }
 
 // idempotencyKey reads a structured string, or the bare value that many clients
-// send in its place.
+// send in its place. A bare value has neither quotes nor commas: those are of a string
+// that is malformed, or of a list, which is also what proxies make of a repeated field
+// (draft-ietf-httpapi-idempotency-key-header-07 §2.1).
 func idempotencyKey(lines []string) (string, error) {
 	switch len(lines) {
 	case 0:
@@ -103,10 +106,13 @@ func idempotencyKey(lines []string) (string, error) {
 		return "", ErrIdempotencyInvalid
 	}
 	key := lines[0]
-	if item, err := httpsfv.UnmarshalItem(lines); err == nil {
-		if text, ok := item.Value.(string); ok {
-			key = text
+	if strings.ContainsAny(key, `",`) {
+		item, err := httpsfv.UnmarshalItem(lines)
+		text, ok := item.Value.(string)
+		if err != nil || !ok {
+			return "", ErrIdempotencyInvalid
 		}
+		key = text
 	}
 	if key == "" || len(key) > maxIdempotencyKey {
 		return "", ErrIdempotencyInvalid

@@ -93,7 +93,7 @@ func mismatched(e *env) {
 func keyRequired(e *env) {
 	s, runs := e.once(write("done"))
 	s.status(http.StatusBadRequest, s.post("/x/1"))
-	for _, key := range []string{"", `""`, repeat("k", 256), "caf\xc3\xa9"} {
+	for _, key := range []string{"", `""`, repeat("k", 256), "caf\xc3\xa9", `"one", "two"`, `one, two`, `"one`, `"one"two`, `one"`} {
 		s.status(http.StatusBadRequest, s.pay(key, "body"))
 	}
 	s.status(http.StatusBadRequest, s.pay("one", "body", "Idempotency-Key", "two"))
