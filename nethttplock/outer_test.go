@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,5 +82,73 @@ func TestPanicRecoveredTooLate(t *testing.T) {
 			require.Equal(t, "a part of", rec.Body.String())
 		}
 		require.Equal(t, 2, runs)
+	})
+}
+
+// typing compresses, and tells what it has compressed as gorilla's CompressHandler does:
+// by the content that comes before anybody has said a status.
+type typing struct {
+	http.ResponseWriter
+	said bool
+}
+
+func (w *typing) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *typing) WriteHeader(status int) {
+	w.said = true
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *typing) Write(p []byte) (int, error) {
+	if !w.said && w.Header().Get("Content-Type") == "" {
+		w.Header().Set("Content-Type", http.DetectContentType(p))
+	}
+	w.said = true
+	return w.ResponseWriter.Write(p)
+}
+
+// The first byte says the status, outside as inside, where the handler says none.
+func TestWritersOutsideSeeTheContentFirst(t *testing.T) {
+	page := "<html>" + strings.Repeat("x", 2048)
+	write := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, page) }
+	eachAttitude(t, func(t *testing.T, guarded func(http.Handler) http.Handler) {
+		for name, handler := range map[string]http.HandlerFunc{
+			"whole":  write,
+			"copied": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.Copy(w, strings.NewReader(page)) },
+			"large": func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, page+strings.Repeat("x", 1<<20))
+			},
+			"flushed": func(w http.ResponseWriter, r *http.Request) {
+				write(w, r)
+				_ = http.NewResponseController(w).Flush()
+			},
+			"with trailers": func(w http.ResponseWriter, r *http.Request) {
+				write(w, r)
+				w.Header().Set(http.TrailerPrefix+"X-Sum", "1")
+			},
+		} {
+			h := guarded(handler)
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Encoding", "x-none") // net/http looks no further
+				h.ServeHTTP(&typing{ResponseWriter: w}, r)
+			}))
+			defer server.Close()
+			for _, cookie := range []string{"", "a=b"} {
+				for range 2 {
+					r, err := http.NewRequest(http.MethodGet, server.URL+"/"+url.PathEscape(name), nil)
+					require.NoError(t, err)
+					if cookie != "" {
+						r.Header.Set("Cookie", cookie)
+					}
+					resp, err := server.Client().Do(r)
+					require.NoError(t, err)
+					body, err := io.ReadAll(resp.Body)
+					require.NoError(t, err)
+					require.NoError(t, resp.Body.Close())
+					require.Equal(t, page, string(body[:len(page)]), "%s, %q", name, cookie)
+					require.Equal(t, "text/html; charset=utf-8", resp.Header.Get("Content-Type"), "%s, %q", name, cookie)
+				}
+			}
+		}
 	})
 }

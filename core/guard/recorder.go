@@ -23,6 +23,7 @@ type recorder struct {
 	header http.Header // the handler's
 	sent   http.Header // copy of header when the status was written
 	status int         // 0 until then
+	tacit  bool        // which nobody has said: there is content, so it is 200
 	body   []byte
 	live   bool
 	onLive func() // told before the first byte goes out; nil: nobody cares
@@ -167,6 +168,7 @@ func (rec *recorder) ReadFrom(src io.Reader) (int64, error) {
 func (rec *recorder) startBody(n int64) bool {
 	if rec.status == 0 {
 		rec.WriteHeader(http.StatusOK)
+		rec.tacit = n > 0
 	}
 	if !bodyAllowed(rec.status) {
 		return false
@@ -177,7 +179,8 @@ func (rec *recorder) startBody(n int64) bool {
 	return true
 }
 
-// goLive sends what there is. From here on nothing is kept.
+// goLive sends what there is. From here on nothing is kept. A tacit status is left to
+// the first byte: some writers outside look at the content then, to tell its type.
 func (rec *recorder) goLive() {
 	if rec.live {
 		return
@@ -187,7 +190,9 @@ func (rec *recorder) goLive() {
 	}
 	rec.beginLive()
 	addHeader(rec.w.Header(), rec.sent)
-	rec.w.WriteHeader(rec.status)
+	if !rec.tacit || rec.status != http.StatusOK {
+		rec.w.WriteHeader(rec.status)
+	}
 	if len(rec.body) > 0 {
 		_, rec.broken = rec.w.Write(rec.body)
 		rec.body = nil
