@@ -77,7 +77,12 @@
 // Authorization that is stricter than RFC 9111 §3.5: public, s-maxage and
 // must-revalidate are too often set by a framework for all responses alike to be
 // taken for leave to hand one client's answer to another. A client certificate is in no
-// field of the request: a handler that goes by it has to say private.
+// field of the request: a handler that goes by it has to say private. A cookie counts
+// that middleware in front has set when the handler returns, as for a session or against
+// forged requests; one that comes later, with the first byte, nobody can know of.
+//
+// Middleware for CORS belongs in front. Behind a Guard some of it says Vary: Origin only
+// where a request has one, and a response without is stored for all.
 //
 // A stale response is refreshed by a request of the Guard's own: a copy of the
 // one that found it stale, sent through the http.Server's handler once more, so

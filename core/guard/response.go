@@ -67,6 +67,7 @@ type recorded struct {
 	body     []byte
 	live     bool // flushed, hijacked or too large
 	complete bool // neither that nor cut short
+	cookies  bool // set beside the response, by middleware in front
 	received time.Time
 }
 
@@ -140,7 +141,9 @@ func (g *Guard) refusal(rec *recorded, header http.Header, meta *rfc9111.Stored)
 	case !rec.complete:
 		return reasonCutShort
 	}
-	return g.policy.Refusal(&rfc9111.Exchange{Method: rec.request.Method, Request: rec.request.Header, Response: header}, meta)
+	return g.policy.Refusal(&rfc9111.Exchange{
+		Method: rec.request.Method, Request: rec.request.Header, Response: header, Cookies: rec.cookies,
+	}, meta)
 }
 
 // hitForMiss remembers that a target cannot be cached. A server error says nothing

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 
 var unstorable = []behaviour{
 	{name: "Set-Cookie goes to one client only", test: cookieIsPersonal},
+	{name: "Set-Cookie of middleware in front goes with a response to one client only", test: cookieInFront},
 	{name: "Set-Cookie is found in any spelling", test: cookieInLowerCase},
 	{name: "private, no-store and no-cache are not stored", test: directives},
 	{name: "a private response is not shared with those who waited", test: privateNotShared},
@@ -56,6 +59,46 @@ func cookieIsPersonal(e *env) {
 		seen[cookie] = true
 	}
 	s.runs(8, runs)
+}
+
+// A token against forged requests is in a cookie and in the page; a session may be
+// begun by the handler with a writer it does not have from the Guard.
+func cookieInFront(e *env) {
+	type outside struct{}
+	for name, tc := range map[string]struct {
+		cfg         guard.Config
+		early, late bool // the cookie
+		runs        int64
+	}{
+		"early":                  {early: true, runs: 2},
+		"late":                   {late: true, runs: 2},
+		"early, no difference":   {cfg: guard.Config{DangerouslyCacheCookies: true}, early: true, runs: 1},
+		"late, no difference":    {cfg: guard.Config{DangerouslyCacheCookies: true}, late: true, runs: 2},
+		"both, and to be stored": {cfg: guard.Config{DangerouslyStoreSetCookie: true}, early: true, late: true, runs: 1},
+	} {
+		tc.cfg.Fresh, tc.cfg.Namespace = time.Hour, name
+		handler, runs := counted(func(w http.ResponseWriter, r *http.Request) {
+			if tc.late {
+				r.Context().Value(outside{}).(http.Header).Add("Set-Cookie", "sid=late")
+			}
+			_, _ = io.WriteString(w, w.Header().Get("X-Run"))
+		})
+		app := e.adapter.App([]Route{{Method: "GET", Pattern: "/x/{id}", Chain: e.chain, Guard: e.guard(tc.cfg), Handler: handler}})
+		s := e.serveHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if tc.early {
+				w.Header().Add("Set-Cookie", "token=early")
+			}
+			app.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), outside{}, w.Header())))
+		}))
+		for range 2 {
+			before := runs.Load()
+			a := s.ok(s.get("/x/1"))
+			require.Equal(s, strconv.FormatInt(runs.Load(), 10), a.body, name)
+			require.Equal(s, tc.early, slices.Contains(a.Header["Set-Cookie"], "token=early"), name)
+			require.Equal(s, tc.late && runs.Load() > before, slices.Contains(a.Header["Set-Cookie"], "sid=late"), name)
+		}
+		s.runs(tc.runs, runs)
+	}
 }
 
 func cookieInLowerCase(e *env) {

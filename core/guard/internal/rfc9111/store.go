@@ -68,6 +68,8 @@ type Exchange struct {
 	Method   string
 	Request  http.Header
 	Response http.Header
+	// Cookies: something in front of the cache sets some for the client that asked.
+	Cookies bool
 }
 
 // Bypass says why a request can have no answer from the store. The precondition
@@ -169,7 +171,7 @@ func (p *Policy) refuseDirectives(_ *Exchange, s *Stored) Reason {
 
 func (p *Policy) refuseFields(x *Exchange, s *Stored) Reason {
 	switch {
-	case len(x.Response["Set-Cookie"]) > 0 && !p.DangerouslyAllowSetCookie && !s.withholds("Set-Cookie"):
+	case (x.Cookies || len(x.Response["Set-Cookie"]) > 0) && !p.DangerouslyAllowSetCookie && !s.withholds("Set-Cookie"):
 		return ReasonSetCookie
 	case len(x.Response["Trailer"]) > 0:
 		return ReasonTrailer
