@@ -78,6 +78,7 @@ func (n *node) vote(h *NodeHealth) {
 	why, cause := n.ballot.Load().refusal(time.Now()), n.cause.Load()
 	switch {
 	case h.Err != nil:
+		h.Err = n.explain(h.Err)
 	case h.Role == "slave":
 		h.Err = errReplica
 	case why != nil:

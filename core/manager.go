@@ -120,7 +120,9 @@ func (m *Manager) newNode(i int, s source) *node {
 	opt.ReadTimeout, opt.WriteTimeout = m.cfg.NodeTimeout, m.cfg.NodeTimeout // Close waits for a subscription that connects anew
 	opt.PushNotificationProcessor = nil                                      // that of a client handed in
 	keepQuiet(&opt)
-	n.given, n.pub, n.owned, n.opt = s.options, redis.NewClient(&opt), true, &opt
+	asking := opt
+	asking.Dialer = wire.NewDialer(&opt)
+	n.given, n.pub, n.owned, n.opt = s.options, redis.NewClient(&asking), true, &opt
 	return n
 }
 

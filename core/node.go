@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,13 +100,14 @@ func (n *node) voids(b *ballot) bool {
 	return now != b && (now.refusal(time.Now()) != nil || now.id != b.id)
 }
 
-// explain adds to the reason why the node does not vote why it is not connected.
+// explain adds to the reason why the node does not vote, or does not answer, why it is
+// not connected.
 func (n *node) explain(why error) error {
 	cause := n.cause.Load()
 	switch {
 	case cause == nil:
 		return why
-	case why == errUnmet: //nolint:errorlint // our own
+	case why == errUnmet, strings.Contains((*cause).Error(), why.Error()): //nolint:errorlint // our own
 		return *cause
 	}
 	return fmt.Errorf("%w; last connection: %w", why, *cause)

@@ -49,14 +49,9 @@ func Dialer(opt *redis.Options, timeout time.Duration) func(context.Context) (ne
 	base.Protocol = 2 // what readReply reads; and go-redis asks for no notifications
 	base.ContextTimeoutEnabled = true
 	base.DialTimeout, base.ReadTimeout, base.WriteTimeout = timeout, timeout, timeout
-	dial := base.Dialer
-	if dial == nil {
-		dial = redis.NewDialer(&base)
-	}
+	dial := NewDialer(&base)
 	return func(ctx context.Context) (net.Conn, error) { return ready(ctx, base, dial) }
 }
-
-type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // ready has go-redis set the connection up, then keeps the connection and drops
 // the client.
@@ -77,17 +72,58 @@ func ready(ctx context.Context, opt redis.Options, dial dialFunc) (net.Conn, err
 	client := redis.NewClient(&opt)
 	defer client.Close() //nolint:errcheck // closes nothing but the kept connection, which ignores it
 	if err := client.Ping(ctx).Err(); err != nil {
-		return nil, errors.Join(err, conn.Close())
+		if isEnd(err) {
+			err = kept.hearOut(err)
+		}
+		_ = conn.Close()
+		return nil, explainSetup(err, kept.said(), &opt)
 	}
 	return conn, nil
 }
 
 var errDialedOnce = errors.New("the connection could not be set up")
 
-// keptConn ignores that go-redis closes it.
+// keptConn ignores that go-redis closes it, and remembers what the server said first.
 type keptConn struct {
 	net.Conn
 	handedOut atomic.Bool
+	first     atomic.Pointer[string]
 }
 
 func (k *keptConn) Close() error { return nil }
+
+func (k *keptConn) Read(p []byte) (int, error) {
+	n, err := k.Conn.Read(p)
+	if n > 0 && k.first.Load() == nil {
+		first := string(p[:min(n, maxSaid)])
+		k.first.Store(&first)
+	}
+	return n, err
+}
+
+// maxSaid is what is kept of what the server said first.
+const maxSaid = 256
+
+func (k *keptConn) said() string {
+	if first := k.first.Load(); first != nil {
+		return *first
+	}
+	return ""
+}
+
+// hearOut reads what the server said before it ended the connection, where a write
+// found that out. What TLS says in the end is a better error than ended.
+func (k *keptConn) hearOut(ended error) error {
+	if k.said() != "" {
+		return ended
+	}
+	_ = k.SetReadDeadline(time.Now().Add(hearFor))
+	_, err := k.Read(make([]byte, maxSaid))
+	if alert := (*net.OpError)(nil); errors.As(err, &alert) && alert.Op == "remote error" {
+		return err
+	}
+	return ended
+}
+
+// hearFor is how long what was sent before the end of a connection may take behind it.
+const hearFor = 20 * time.Millisecond
