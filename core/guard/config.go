@@ -54,7 +54,8 @@ type Config struct {
 	MaxQueue int
 	// ReadAhead is how many bytes of a request's body are read before its lock is
 	// taken, so that a slow client holds up nobody but itself; what is beyond
-	// streams under the lock. A body of unknown length is only read ahead on
+	// streams under the lock. One that Expect: 100-continue holds back is asked for
+	// then, though the handler might not. A body of unknown length is only read ahead on
 	// HTTP/1, as on HTTP/2 its sender may be waiting for an answer first.
 	// Default 1 MiB; negative: nothing.
 	ReadAhead int64
