@@ -89,6 +89,9 @@ func (e *env) serveHandler(h http.Handler) *site {
 	}))
 	server.Config.ErrorLog = log.New(e.serverLog(), "", 0)
 	if e.http2 {
+		var err error
+		server.TLS, err = tlsConfig()
+		require.NoError(e, err)
 		server.EnableHTTP2 = true
 		server.StartTLS()
 	} else {
