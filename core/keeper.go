@@ -117,17 +117,44 @@ func (k *keeper) serve(now time.Time, due []*lease) {
 }
 
 // reschedule puts a served lease back. Until its renewal is confirmed, which
-// moves it on, it is due for another attempt.
+// moves it on, it is due for another attempt: when nodes that are slow have had a while
+// to answer, or soon where there is nothing to wait for.
 func (k *keeper) reschedule(now time.Time, l *lease) {
 	l.mu.Lock()
 	alive := !l.over
-	retry := min(max(l.renewal/8, k.m.cfg.NodeTimeout/2, time.Millisecond), max(l.until.Sub(now), 0))
+	retry := l.soonest()
+	if !l.failed {
+		retry = max(retry, k.m.cfg.NodeTimeout/2)
+	}
+	retry = min(retry, max(l.until.Sub(now), 0))
 	l.mu.Unlock()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if alive && l.slot == 0 {
 		l.due = now.Add(retry)
 		heap.Push(&k.leases, l)
+	}
+}
+
+// soonest is how soon a lease is due again after a renewal that was not confirmed. mu is held.
+func (l *lease) soonest() time.Duration { return max(l.renewal/8, time.Millisecond) }
+
+// hasten has a lease tried again soon: too few nodes have confirmed its renewal, and
+// no more answers are to come.
+func (k *keeper) hasten(l *lease, now time.Time) {
+	l.mu.Lock()
+	l.failed = true
+	due, auto := now.Add(l.soonest()), l.auto
+	l.mu.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !auto || l.slot == 0 || !due.Before(l.due) {
+		return // reschedule comes yet, or nothing is to be tried
+	}
+	l.due = due
+	heap.Fix(&k.leases, l.slot-1)
+	if due.Before(k.asleep) {
+		k.wake.raise()
 	}
 }
 

@@ -96,3 +96,27 @@ func TestNoTopUpInQuarantine(t *testing.T) {
 		require.NoError(t, l.Release(t.Context()))
 	})
 }
+
+// A renewal that found no node is tried again before the lease is over, also where a
+// node may take longer to answer than the lease lasts.
+func TestRenewalIsTriedAgainWithinAShortLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		nodes := newStandIns(t, 3, 0)
+		m := managerOnStandIns(t, nodes, Config{NodeTimeout: 10 * time.Second, TTL: time.Hour})
+		defer m.Close() //nolint:errcheck // holds nothing
+		const ttl = 2 * time.Second
+		l := hold(t, m, "k", WithTTL(ttl), WithAutoRenew())
+		time.Sleep(ttl / 4)
+		for _, n := range nodes {
+			n.suffer(standsDown)
+		}
+		time.Sleep(ttl / 8) // over the first renewal
+		for _, n := range nodes {
+			n.suffer(standsWell)
+		}
+		time.Sleep(4 * ttl)
+		require.NoError(t, l.Context().Err())
+		require.NoError(t, l.Release(t.Context()))
+	})
+}

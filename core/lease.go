@@ -42,6 +42,7 @@ type lease struct {
 	sent      uint64    // renewals so far, each one's number. Guarded by mu
 	confirmed uint64    // the latest that a majority confirmed. Guarded by mu
 	shortened uint64    // the latest that took from what was asked for before. Guarded by mu
+	failed    bool      // the latest renewal of a batch has all its answers, and was neither confirmed nor lost. Guarded by mu
 	asked     time.Time // the end that the nodes are left with by what was sent, confirmed or not. Guarded by mu
 
 	// Guarded by the keeper's mu.

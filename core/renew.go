@@ -142,6 +142,7 @@ func (l *lease) again(r *renewal, i int) {
 	defer l.mu.Unlock()
 	ttl := max(l.renewal, l.asked.Sub(r.start))
 	l.enter(r, i, ttl)
+	l.failed = false
 	l.asked = r.start.Add(ttl)
 }
 
@@ -231,8 +232,21 @@ func (r *renewal) Receive(index int, reply wire.Reply) {
 			r.count(i, n, reply.Items[i].Int)
 		}
 	}
+	if r.left == 0 {
+		r.hasten()
+	}
 	if r.decided() {
 		r.done.raise()
+	}
+}
+
+// hasten has those leases tried again about which the answers have decided nothing. mu is held.
+func (r *renewal) hasten() {
+	now := time.Now()
+	for i, l := range r.leases {
+		if r.verdict(i) == undecided {
+			r.m.keeper.hasten(l, now)
+		}
 	}
 }
 
