@@ -30,7 +30,7 @@ type Config struct {
 	TTL         time.Duration // lease of a lock. Default 30s
 	Wait        time.Duration // how long Acquire waits for the holder. Default 5s
 	RetryDelay  time.Duration // longest pause before a waiter that was not woken asks again, jittered. Default 100ms
-	NodeTimeout time.Duration // how long one node may take to answer. Default a tenth of TTL, within 10ms and 1s
+	NodeTimeout time.Duration // how long one node may take to answer, well below TTL. Default a tenth of TTL, within 10ms and 1s
 	MaxHold     time.Duration // how long a lock is renewed at most. Default 10 × TTL
 	MaxRetries  int           // how often a waiter asks again, each time after a pause or woken. Default 0: until Wait is over
 	DriftFactor float64       // part of the TTL given up to clocks of different speed. Default 0.01
@@ -106,6 +106,12 @@ func (c Config) validate() error {
 		return nil
 	}
 	return fmt.Errorf("dlm: %w: %w", ErrInvalid, errors.Join(errs...))
+}
+
+// waitsTooLong reports whether a node may take longer to answer than a lease lasts, by
+// somebody's choice. Nodes that do answer grant locks all the same, so it is not refused.
+func (c Config) waitsTooLong() bool {
+	return c.NodeTimeout > minNodeTimeout && c.NodeTimeout >= c.TTL-driftOf(c.TTL, c.DriftFactor)
 }
 
 // defaults are what a call runs with whose options change nothing.

@@ -170,6 +170,27 @@ func TestEvenNumberIsWarnedAbout(t *testing.T) {
 	require.ErrorIs(t, err, ErrNoQuorum)
 }
 
+// Nobody could use what a node grants as late as it may. Every default, and what a call
+// asks for itself, is in order.
+func TestNodeTimeoutAboveTTLIsWarnedAbout(t *testing.T) {
+	t.Parallel()
+	nodes := coretest.Redis(t, 1)
+	for _, c := range []struct {
+		ttl, timeout time.Duration
+		warnings     int
+	}{
+		{time.Second, time.Second, 1}, {time.Minute, time.Hour, 1}, {time.Second, 990 * time.Millisecond, 1},
+		{time.Second, 500 * time.Millisecond, 0}, {time.Second, 0, 0}, {0, 0, 0}, {5 * time.Millisecond, 0, 0},
+	} {
+		log := &logLines{}
+		m := managerOn(t, nodes.URLs(), func(cfg *Config) {
+			cfg.TTL, cfg.NodeTimeout, cfg.Logger = c.ttl, c.timeout, slog.New(slog.NewTextHandler(log, nil))
+		})
+		require.NoError(t, m.Check(WithTTL(10*time.Millisecond)))
+		require.Equal(t, c.warnings, log.about("NodeTimeout is not below TTL"), "%v", c)
+	}
+}
+
 // URLs written for the Python system work as they are.
 func TestPythonURLs(t *testing.T) {
 	t.Parallel()

@@ -73,6 +73,9 @@ func New(cfg Config) (*Manager, error) {
 	if len(list)%2 == 0 {
 		cfg.Logger.Warn("dlm: an even number of nodes tolerates no more failures than one node fewer", "nodes", len(list), "quorum", quorumOf(len(list)))
 	}
+	if cfg.waitsTooLong() {
+		cfg.Logger.Warn("dlm: NodeTimeout is not below TTL: what nodes grant after as long a wait is over before it can be used: take a shorter NodeTimeout, or a longer TTL", "NodeTimeout", cfg.NodeTimeout, "TTL", cfg.TTL)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop = cancel
 	m.ends.Go(func() { m.keeper.run(ctx) })
