@@ -117,12 +117,16 @@ func requireHolders(t testing.TB, l *Lock, nodes ...*coretest.Node) {
 	}, patience, 2*time.Millisecond, "%s is not held by every node", name)
 }
 
-// quickly runs what must not take as long as a stock client's time-out.
+// quickly runs what must not take as long as a stock client's time-out, beside what
+// the machine stood still meanwhile.
 func quickly(t testing.TB, what string, f func()) {
 	t.Helper()
-	began := time.Now()
+	watched, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	watch, began := standByUntil(watched), monotonic()
 	f()
-	require.Less(t, time.Since(began), tooLate, what)
+	took := span{began, monotonic()}
+	require.Less(t, took.to-took.from-took.within(watch.overslept()), tooLate, what)
 }
 
 // events records what an Observer is told.

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"testing"
@@ -17,13 +18,16 @@ type bystander struct {
 const nap = 5 * time.Millisecond
 
 // standBy begins to watch; the end of the test ends it.
-func standBy(t *testing.T) *bystander {
+func standBy(t *testing.T) *bystander { return standByUntil(t.Context()) }
+
+// standByUntil watches until ctx ends.
+func standByUntil(ctx context.Context) *bystander {
 	b := &bystander{}
 	go func() {
 		for {
 			asleep := monotonic()
 			select {
-			case <-t.Context().Done():
+			case <-ctx.Done():
 				return
 			case <-time.After(nap):
 			}
