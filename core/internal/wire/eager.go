@@ -10,6 +10,7 @@ import (
 const (
 	lookFor   = 50 * time.Microsecond // how long a caller looks for a reply before it sleeps
 	restLooks = 64                    // how many times it does not, after it looked in vain
+	maxLuck   = 6                     // how many looks in a row that were not in vain count: each halves that
 )
 
 // eagerReader reads from a connection. What a caller reads for itself it looks for
@@ -22,6 +23,7 @@ type eagerReader struct {
 	until    time.Time // end of a caller's patience; zero: the reader reads
 	deadline time.Time // of Conn, if a caller has set one
 	rest     int       // how many times not to look
+	luck     int       // looks in a row that were not in vain
 	into     []byte    // where to put what is seen
 	seen     int       // how much that was
 	try      func(fd uintptr) bool
@@ -89,5 +91,12 @@ func (r *eagerReader) look(p []byte) int {
 	r.into, r.seen = p, 0
 	_ = r.raw.Read(r.try)
 	r.into = nil
+	if r.seen > 0 {
+		r.luck = min(r.luck+1, maxLuck)
+	}
 	return r.seen
 }
+
+// inVain has fewer looks follow the fewer replies were seen before. One that is late
+// among many that are not says nothing; where most are, looking takes time from others.
+func (r *eagerReader) inVain() { r.rest, r.luck = restLooks>>r.luck, 0 }

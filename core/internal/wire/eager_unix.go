@@ -16,7 +16,7 @@ func (r *eagerReader) lookAt(fd uintptr) bool {
 			return true
 		}
 		if !time.Now().Before(end) {
-			r.rest = restLooks
+			r.inVain()
 			return true
 		}
 	}

@@ -68,6 +68,21 @@ func TestACallerThatLookedInVainSleeps(t *testing.T) {
 	require.Zero(t, r.deadline)
 }
 
+// A late reply among many that are seen is no reason to sleep for long.
+func TestACallerThatSeesMostRepliesLooksAgainSoon(t *testing.T) {
+	r, peer := eagerPair(t)
+	for r.luck < maxLuck {
+		r.rest = 0
+		require.Equal(t, "seen", exchange(t, r, peer, "seen"))
+	}
+	for _, rest := range []int{restLooks >> maxLuck, restLooks} { // the second time no other was seen between
+		r.rest = 0
+		_, err := r.readFor(2 * lookFor)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.Equal(t, rest, r.rest)
+	}
+}
+
 func exchange(t *testing.T, r *eagerReader, peer net.Conn, text string) string {
 	t.Helper()
 	_, err := io.WriteString(peer, text)
