@@ -49,11 +49,10 @@ func (s *Stream) serve(ctx context.Context, conn net.Conn) error {
 // may be frozen, and then its connection must be kept, for the order of what it
 // holds; or the path to it is dead, and then a second connection answers.
 func (s *Stream) await(ctx context.Context, conn net.Conn) error {
+	if now := time.Now(); s.reading.Sub(now) < s.patience()/2 { // rarely, as in arm
+		s.readUntil(conn, now.Add(s.patience()))
+	}
 	for {
-		if now := time.Now(); s.reading.Sub(now) < s.patience()/2 { // rarely, as in arm
-			s.reading = now.Add(s.patience())
-			_ = conn.SetReadDeadline(s.reading)
-		}
 		_, err := s.in.Peek(1)
 		if err == nil {
 			return nil
@@ -65,7 +64,13 @@ func (s *Stream) await(ctx context.Context, conn net.Conn) error {
 			discard(conn)
 			return fmt.Errorf("connection dead: the node answers on another one: %w", err)
 		}
+		s.readUntil(conn, time.Now().Add(max(s.patience()-s.silence(), s.patience()/4)))
 	}
+}
+
+func (s *Stream) readUntil(conn net.Conn, t time.Time) {
+	s.reading = t
+	_ = conn.SetReadDeadline(t)
 }
 
 // delivery is a reply with the call that it answers.
