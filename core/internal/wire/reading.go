@@ -60,11 +60,16 @@ func (s *Stream) await(ctx context.Context, conn net.Conn) error {
 		if !errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() != nil {
 			return err
 		}
-		if s.silence() > s.patience() && !unread(conn) && s.reachable(ctx) {
+		silence := s.silence()
+		if silence >= s.patience() && !unread(conn) && s.reachable(ctx) {
 			discard(conn)
 			return fmt.Errorf("connection dead: the node answers on another one: %w", err)
 		}
-		s.readUntil(conn, time.Now().Add(max(s.patience()-s.silence(), s.patience()/4)))
+		left := s.patience() - silence
+		if left <= 0 {
+			left = s.patience() // nobody answered, and to ask is dear
+		}
+		s.readUntil(conn, time.Now().Add(left))
 	}
 }
 
