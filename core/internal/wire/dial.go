@@ -65,8 +65,8 @@ func named(config *tls.Config, addr string) *tls.Config {
 	return config
 }
 
-// inTime does not wait for a dial that takes no heed of its context. What that
-// brings later is closed.
+// inTime does not wait for a dial that takes no heed of its context. Such a one goes on
+// until its own timeout, and what it brings then is closed.
 func inTime(dial dialFunc) dialFunc {
 	type dialed struct {
 		conn net.Conn
