@@ -124,7 +124,7 @@ func (m *Manager) newNode(i int, s source) *node {
 	opt.PushNotificationProcessor = nil                                      // that of a client handed in
 	keepQuiet(&opt)
 	asking := opt
-	asking.Dialer = wire.NewDialer(&opt)
+	asking.Dialer = wire.BareDialer(&opt)
 	n.given, n.pub, n.owned, n.opt = s.options, redis.NewClient(&asking), true, &opt
 	return n
 }

@@ -1,10 +1,24 @@
 package guard
 
-// setsCookies reports whether middleware in front of the Guard sets cookies, as many as
-// this before and after the handler ran, that make its response personal. One that is
-// set before may be what the handler goes by, as a token against forged requests is;
-// where cookies make no difference it is not. One that is set meanwhile is the
-// handler's doing: a session that was begun with the writer outside.
-func (g *Guard) setsCookies(before, after int) bool {
-	return after > before || before > 0 && !g.DangerouslyCacheCookies
+import (
+	"net/http"
+	"slices"
+
+	"github.com/market-intel-brain/dlm/core/guard/internal/rfc9111"
+)
+
+// cookiesOf are those that h sets, in any spelling.
+func cookiesOf(h http.Header) []string { return rfc9111.Canonical(h)["Set-Cookie"] }
+
+// cookiesGoWith reports whether middleware in front of the Guard sets cookies that make
+// what was recorded personal. One that is set before the handler runs may be what it
+// goes by, as a token against forged requests is; where cookies make no difference it is
+// not. One that is set meanwhile is the handler's doing: a session that was begun with
+// the writer outside.
+func (g *Guard) cookiesGoWith(rec *recorder) bool {
+	now := cookiesOf(rec.w.Header())
+	if g.DangerouslyCacheCookies {
+		return len(now) > 0 && !slices.Equal(rec.cookies, now)
+	}
+	return len(rec.cookies)+len(now) > 0
 }

@@ -13,9 +13,10 @@ import (
 
 // head is what the handler answered to a HEAD.
 type head struct {
-	status int
-	header http.Header // nil: nothing that has fields
-	begun  time.Time
+	status  int
+	header  http.Header // nil: nothing that has fields
+	begun   time.Time
+	cookies bool // set beside it, by middleware in front
 }
 
 // learn compares what answers a HEAD with the stored response that it would have
@@ -73,7 +74,7 @@ func (x *exchange) freshen(said *head) {
 			}
 			resp := x.judge(&recorded{
 				request: get, names: x.names, name: x.name, begun: said.begun, received: x.now(), waited: true,
-				status: old.Value.status, header: rfc9111.Freshen(old.Value.header, said.header), body: old.Value.body, complete: true,
+				status: old.Value.status, header: rfc9111.Freshen(old.Value.header, said.header), body: old.Value.body, complete: true, cookies: said.cookies,
 			})
 			resp.takePersonal() // there is no client to have it
 			return resp, nil

@@ -87,7 +87,7 @@ func (x *exchange) beside(w http.ResponseWriter, r *http.Request) error {
 	if !rec.live {
 		said.header = rec.sent
 	}
-	said.status = rec.status
+	said.status, said.cookies = rec.status, x.cookiesGoWith(rec)
 	x.learn(&said)
 	rec.goLive()
 	return err

@@ -20,15 +20,16 @@ type recorder struct {
 	w     http.ResponseWriter
 	limit int64
 
-	header http.Header // the handler's
-	sent   http.Header // copy of header when the status was written
-	status int         // 0 until then
-	tacit  bool        // which nobody has said: there is content, so it is 200
-	body   []byte
-	live   bool
-	onLive func() // told before the first byte goes out; nil: nobody cares
-	broken error  // of the client's connection
-	deaf   bool   // the client knows no 1xx
+	header  http.Header // the handler's
+	cookies []string    // that w had when the handler began
+	sent    http.Header // copy of header when the status was written
+	status  int         // 0 until then
+	tacit   bool        // which nobody has said: there is content, so it is 200
+	body    []byte
+	live    bool
+	onLive  func() // told before the first byte goes out; nil: nobody cares
+	broken  error  // of the client's connection
+	deaf    bool   // the client knows no 1xx
 
 	spoiled bool // the handler has failed after it had answered
 	refused bool // what is recorded answers for the handler, which did not run
@@ -47,7 +48,7 @@ func markRefused(w http.ResponseWriter) {
 // newRecorder returns the writer for the handler. It can be hijacked only where
 // the connection can: handlers ask by type assertion.
 func newRecorder(w http.ResponseWriter, r *http.Request, limit int64) (*recorder, http.ResponseWriter) {
-	rec := &recorder{w: w, limit: limit, header: make(http.Header), deaf: !hearsInterim(r)}
+	rec := &recorder{w: w, limit: limit, header: make(http.Header), cookies: slices.Clone(cookiesOf(w.Header())), deaf: !hearsInterim(r)}
 	if r.ProtoMajor == 1 && canHijack(w) {
 		return rec, hijackable{rec}
 	}

@@ -40,7 +40,6 @@ func (g *Guard) run(ctx context.Context, w http.ResponseWriter, x *recorded, nex
 		}
 	}
 	x.begun = g.now()
-	cookies := len(w.Header()["Set-Cookie"])
 	aborted, handlerErr := rec.attempt(g.toldOf(next, rec), writer, req, stored && g.standsIn(old))
 	if aborted {
 		return nil, errAborted
@@ -48,7 +47,7 @@ func (g *Guard) run(ctx context.Context, w http.ResponseWriter, x *recorded, nex
 	resp := rec.left(handlerErr)
 	if !rec.unanswered(ctx, handlerErr) {
 		rec.failing(handlerErr)
-		x.cookies = g.setsCookies(cookies, len(w.Header()["Set-Cookie"]))
+		x.cookies = g.cookiesGoWith(rec)
 		resp = g.settle(ctx, rec, x, asked)
 		resp.err = handlerErr
 	}

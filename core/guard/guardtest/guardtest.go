@@ -58,7 +58,7 @@ type behaviour struct {
 }
 
 func behaviours() []behaviour {
-	return slices.Concat(serializing, refusing, bounds, transparent, streaming, loaded, keyed, forging, poisoning, caching, partial, storing, telling, purging, unstorable, staleness, crossing, idempotency)
+	return slices.Concat(serializing, refusing, bounds, transparent, streaming, loaded, keyed, forging, poisoning, caching, partial, storing, telling, purging, unstorable, withCookies, staleness, crossing, idempotency)
 }
 
 // Run runs the table against a, with locks on the Redis nodes at the given

@@ -72,7 +72,8 @@ var promises = []shown{
 		"a response over MaxBody arrives whole and is not stored", "io.Copy beyond MaxBody", "a response over MaxBody holds up nobody who asks for the same",
 		"a stream on a cached route outlives its lock", "a stream on a cached route ends with its client"}},
 	{"Set-Cookie, private and no-store responses, and those to requests with Authorization or a Cookie, reach one client alone.", []string{
-		"Set-Cookie goes to one client only", "Set-Cookie of middleware in front goes with a response to one client only", "Set-Cookie is found in any spelling", "private, no-store and no-cache are not stored",
+		"Set-Cookie goes to one client only", "Set-Cookie of middleware in front goes with a response to one client only",
+		"a HEAD with Set-Cookie of middleware in front makes nothing new", "Set-Cookie is found in any spelling", "private, no-store and no-cache are not stored",
 		"a request with Authorization has no part in the cache", "a request with a cookie has no part in the cache",
 		"fields of private= and no-cache= reach their own client", "a 304 that forbids storing is obeyed"}},
 	{"Fields with several values keep them, and what outer middleware has set is not stored.", []string{

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,15 +16,10 @@ import (
 )
 
 var unstorable = []behaviour{
-	{name: "Set-Cookie goes to one client only", test: cookieIsPersonal},
-	{name: "Set-Cookie of middleware in front goes with a response to one client only", test: cookieInFront},
-	{name: "Set-Cookie is found in any spelling", test: cookieInLowerCase},
 	{name: "private, no-store and no-cache are not stored", test: directives},
 	{name: "a private response is not shared with those who waited", test: privateNotShared},
 	{name: "a target that cannot be stored is not queued for", test: hitForMiss},
 	{name: "a request with Authorization has no part in the cache", test: authorization},
-	{name: "a request with a cookie has no part in the cache", test: cookies},
-	{name: "cookies are cached where that was dangerously allowed", test: cookiesAllowed},
 	{name: "fields of private= are not stored", test: privateField},
 	{name: "a flush streams through a cached route and is not stored", test: flushNotStored},
 	{name: "a hijack works on a cached route", test: hijackNotStored, only: "h1"},
@@ -45,67 +38,6 @@ var unstorable = []behaviour{
 	{name: "a GET with a body has no part in the cache", test: fatGet},
 	{name: "a method override has no part in the cache", test: methodOverride},
 	{name: "no quorum does not keep a cached route from answering", test: cacheFailsOpen},
-}
-
-func cookieIsPersonal(e *env) {
-	s, runs := e.store(func(w http.ResponseWriter, _ *http.Request) {
-		http.SetCookie(w, &http.Cookie{Name: "sid", Value: w.Header().Get("X-Run")})
-	})
-	seen := map[string]bool{}
-	for _, a := range s.each(8, at("/x/1")) {
-		cookie := s.ok(a).Header.Get("Set-Cookie")
-		require.NotEmpty(s, cookie)
-		require.False(s, seen[cookie], "two clients got %s", cookie)
-		seen[cookie] = true
-	}
-	s.runs(8, runs)
-}
-
-// A token against forged requests is in a cookie and in the page; a session may be
-// begun by the handler with a writer it does not have from the Guard.
-func cookieInFront(e *env) {
-	type outside struct{}
-	for name, tc := range map[string]struct {
-		cfg         guard.Config
-		early, late bool // the cookie
-		runs        int64
-	}{
-		"early":                  {early: true, runs: 2},
-		"late":                   {late: true, runs: 2},
-		"early, no difference":   {cfg: guard.Config{DangerouslyCacheCookies: true}, early: true, runs: 1},
-		"late, no difference":    {cfg: guard.Config{DangerouslyCacheCookies: true}, late: true, runs: 2},
-		"both, and to be stored": {cfg: guard.Config{DangerouslyStoreSetCookie: true}, early: true, late: true, runs: 1},
-	} {
-		tc.cfg.Fresh, tc.cfg.Namespace = time.Hour, name
-		handler, runs := counted(func(w http.ResponseWriter, r *http.Request) {
-			if tc.late {
-				r.Context().Value(outside{}).(http.Header).Add("Set-Cookie", "sid=late")
-			}
-			_, _ = io.WriteString(w, w.Header().Get("X-Run"))
-		})
-		app := e.adapter.App([]Route{{Method: "GET", Pattern: "/x/{id}", Chain: e.chain, Guard: e.guard(tc.cfg), Handler: handler}})
-		s := e.serveHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if tc.early {
-				w.Header().Add("Set-Cookie", "token=early")
-			}
-			app.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), outside{}, w.Header())))
-		}))
-		for range 2 {
-			before := runs.Load()
-			a := s.ok(s.get("/x/1"))
-			require.Equal(s, strconv.FormatInt(runs.Load(), 10), a.body, name)
-			require.Equal(s, tc.early, slices.Contains(a.Header["Set-Cookie"], "token=early"), name)
-			require.Equal(s, tc.late && runs.Load() > before, slices.Contains(a.Header["Set-Cookie"], "sid=late"), name)
-		}
-		s.runs(tc.runs, runs)
-	}
-}
-
-func cookieInLowerCase(e *env) {
-	s, runs := e.store(func(w http.ResponseWriter, _ *http.Request) { w.Header()["set-cookie"] = []string{"sid=1"} })
-	s.ok(s.get("/x/1"))
-	s.ok(s.get("/x/1"))
-	s.runs(2, runs)
 }
 
 func directives(e *env) {
@@ -173,21 +105,6 @@ func authorization(e *env) {
 	require.Equal(s, "other", a.body)
 	require.Equal(s, "dlm;fwd=bypass;detail=authorization", a.Header.Get("Cache-Status"))
 	s.runs(3, runs)
-}
-
-func cookies(e *env) {
-	s, runs := e.store(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Header.Get("Cookie")) })
-	require.Equal(s, "sid=1", s.ok(s.get("/x/1", "Cookie", "sid=1")).body)
-	require.Empty(s, s.ok(s.get("/x/1")).body)
-	require.Equal(s, "sid=2", s.ok(s.get("/x/1", "Cookie", "sid=2")).body)
-	s.runs(3, runs)
-}
-
-func cookiesAllowed(e *env) {
-	s, runs := e.storeWith(guard.Config{DangerouslyCacheCookies: true}, write("hello"))
-	s.ok(s.get("/x/1", "Cookie", "sid=1"))
-	s.ok(s.get("/x/1", "Cookie", "sid=2"))
-	s.runs(1, runs)
 }
 
 func privateField(e *env) {

@@ -15,9 +15,9 @@ import (
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// NewDialer is redis.NewDialer, or the options' own, that ends with its context also
+// BareDialer is redis.NewDialer, or the options' own, that ends with its context also
 // where it speaks TLS, and says what may be wrong when that fails.
-func NewDialer(opt *redis.Options) func(ctx context.Context, network, addr string) (net.Conn, error) {
+func BareDialer(opt *redis.Options) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	dial := opt.Dialer
 	switch {
 	case opt.TLSConfig == nil && dial == nil:

@@ -49,7 +49,7 @@ func Dialer(opt *redis.Options, timeout time.Duration) func(context.Context) (ne
 	base.Protocol = 2 // what readReply reads; and go-redis asks for no notifications
 	base.ContextTimeoutEnabled = true
 	base.DialTimeout, base.ReadTimeout, base.WriteTimeout = timeout, timeout, timeout
-	dial := NewDialer(&base)
+	dial := BareDialer(&base)
 	return func(ctx context.Context) (net.Conn, error) { return ready(ctx, base, dial) }
 }
 
