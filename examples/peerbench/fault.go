@@ -187,7 +187,11 @@ type goroutineWatch struct {
 	most chan int
 }
 
+// While the garbage collector frees the stacks of goroutines that have ended, of
+// which other libraries leave many thousands, [runtime.NumGoroutine] counts them
+// among the living. It is to do that before.
 func watchGoroutines() goroutineWatch {
+	runtime.GC()
 	w := goroutineWatch{make(chan struct{}), make(chan int)}
 	go func() {
 		most := 0
