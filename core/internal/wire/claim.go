@@ -28,7 +28,7 @@ func (r *Request) Claim(lock string, record []byte, ttl time.Duration, fence str
 	b = append(b, "$2\r\nXX\r\n$2\r\nGT\r\n$2\r\nCH\r\n"...)
 	r.claim = appendBulkInt(b, score)
 	r.room[0] = lock
-	r.Keys = r.room[:1:1]
+	r.Keys, r.hash = r.room[:1:1], hashOf(lock)
 }
 
 func appendBulkInt(b []byte, v uint64) []byte {

@@ -43,18 +43,18 @@ func (j *joint) suits(r *Request) bool {
 
 func (j *joint) add(f flight) {
 	j.flights = append(j.flights, f)
-	j.keys = append(j.keys, hashOf(f.call.Req))
+	j.keys = append(j.keys, f.call.Req.hash)
 }
 
 // concerns reports whether the request must not overtake what is here. Claims tell by
 // their key; of anything else that is not known.
 func (j *joint) concerns(r *Request) bool {
-	return len(j.keys) > 0 && (r.claim == nil || slices.Contains(j.keys, hashOf(r)))
+	return len(j.keys) > 0 && (r.claim == nil || slices.Contains(j.keys, r.hash))
 }
 
 var keySeed = maphash.MakeSeed()
 
-func hashOf(r *Request) uint64 { return maphash.String(keySeed, r.Keys[0]) }
+func hashOf(key string) uint64 { return maphash.String(keySeed, key) }
 
 // enter puts a call into flight and encodes it, or leaves that to the next write
 // if it joins others there. mu is held.
@@ -80,7 +80,7 @@ func (s *Stream) closeJoint() {
 	if len(f) == 1 {
 		s.out = f[0].call.Req.append(s.out, Tail{})
 	} else {
-		f[0].joined = len(f)
+		f[0].joined = int32(len(f)) //nolint:gosec // at most maxJoint
 		s.out = appendJoint(s.out, f, false)
 	}
 	s.dissolveJoint()
@@ -115,25 +115,24 @@ func appendJoint(b []byte, flights []flight, whole bool) []byte {
 	return b
 }
 
-// matchJoint takes the calls of a joint run off the books. Its reply is one for
-// all of them, or a list with one for each. mu is held.
-func (s *Stream) matchJoint(ready []delivery, r Reply) ([]delivery, error) {
-	n := s.flights.front().joined
+// matchJoint is match for the calls of a joint run, n of them. Its reply is one for all
+// of them, or a list with one for each.
+func (p *progress) matchJoint(n int, r *Reply) error {
 	if len(r.Items) != 0 && len(r.Items) != n {
-		return ready, fmt.Errorf("%w: %d answers to %d runs", errProtocol, len(r.Items), n)
+		return fmt.Errorf("%w: %d answers to %d runs", errProtocol, len(r.Items), n)
 	}
-	if scriptForgotten(r) && !s.flights.front().whole {
-		s.repeatJoint(n)
-		return ready, nil
+	if scriptForgotten(r) && !p.front().whole {
+		p.again(func() { p.s.repeatJoint(n) })
+		return nil
 	}
 	for i := range n {
-		f, own := s.flights.pop(), r
+		own := r
 		if len(r.Items) != 0 {
-			own = r.Items[i]
+			own = &r.Items[i]
 		}
-		ready = append(ready, delivery{f.call, own})
+		p.answer(own)
 	}
-	return ready, nil
+	return nil
 }
 
 // repeatJoint sends a joint run with its script. mu is held.

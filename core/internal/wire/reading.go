@@ -78,9 +78,11 @@ func (s *Stream) readUntil(conn net.Conn, t time.Time) {
 	_ = conn.SetReadDeadline(t)
 }
 
-// delivery is a reply with the call that it answers.
+// delivery is a reply with who is to have it.
 type delivery struct {
-	call  Call
+	to    Receiver
+	node  int
+	waits bool // the call's sender
 	reply Reply
 }
 
@@ -111,34 +113,17 @@ func (s *Stream) deliver() (answered int, err error) {
 
 // settle gives replies to the oldest calls.
 func (s *Stream) settle(replies []Reply) (answered int, err error) {
-	ready := s.deliveries[:0]
-	s.mu.Lock()
-	unsent := len(s.out)
-	for _, r := range replies {
-		if s.flights.len() == 0 {
-			err = fmt.Errorf("%w: nothing was asked", errProtocol)
-			break
-		}
-		if ready, err = s.match(ready, r); err != nil {
+	p := s.progress()
+	for i := range replies {
+		if err = p.match(&replies[i]); err != nil {
 			break
 		}
 	}
-	again := len(s.out) > unsent
-	if s.behind = (time.Time{}); s.in.Buffered() > 0 {
-		s.behind = time.Now()
-	}
-	s.note(ready)
-	if s.busy() == 0 {
-		s.empty()
-	}
-	s.mu.Unlock()
-	if again {
-		s.wakeWriter()
-	}
+	ready := p.end()
 	s.commands.Add(uint64(len(ready)))
 	for i := range ready {
 		d := &ready[i]
-		d.call.To.Receive(d.call.Node, d.reply)
+		d.to.Receive(d.node, d.reply)
 		if refused, ok := d.reply.Err.(ServerError); ok && refused.readOnly() { //nolint:errorlint // as it was read
 			err = fmt.Errorf("the server is a replica now: %w", refused) // the primary may be found elsewhere
 		}
@@ -154,45 +139,16 @@ func (s *Stream) settle(replies []Reply) (answered int, err error) {
 func (s *Stream) note(ready []delivery) {
 	s.crowd = len(ready)
 	switch {
-	case len(ready) == 1 && ready[0].call.Wait, s.lone < 0:
+	case len(ready) == 1 && ready[0].waits, s.lone < 0:
 		s.lone++
 	case len(ready) > 0:
 		s.lone = 0
 	}
 }
 
-// match takes the oldest call off the books, unless r is only half of its
-// answer, or none because the server has forgotten the script. mu is held.
-func (s *Stream) match(ready []delivery, r Reply) ([]delivery, error) {
-	switch front := s.flights.front(); {
-	case front.joined > 0:
-		return s.matchJoint(ready, r)
-	case front.call.Req.claim != nil && !s.half:
-		s.half, s.first = true, r // the second reply completes it
-		return ready, nil
-	}
-	f := s.flights.pop()
-	if s.half {
-		r = joinClaim(s.first, r)
-		s.half, s.first = false, Reply{}
-	}
-	r.Repeated = f.again
-	if scriptForgotten(r) && !f.whole {
-		if !f.call.abandoned() {
-			// Under mu, so that a release sent from now on stands behind it.
-			f.at, f.whole = time.Now(), true
-			s.out = appendRun(s.out, f.call.Req, f.call.Tail, true)
-			s.flights.push(f)
-			return ready, nil
-		}
-		r.Err = ErrAbandoned
-	}
-	return append(ready, delivery{f.call, r}), nil
-}
-
 // scriptForgotten reports whether the server has no such script. It is sent whole once
 // then: a server that does not know what it was just told is not one to insist on.
-func scriptForgotten(r Reply) bool {
+func scriptForgotten(r *Reply) bool {
 	refused, ok := r.Err.(ServerError) //nolint:errorlint // as it was read
 	return ok && refused.noScript()
 }

@@ -47,6 +47,7 @@ type Request struct {
 	Args   []string
 	Whole  bool      // a script goes with its source, so that it never has to be sent again
 	claim  []byte    // encoded, instead of a script
+	hash   uint64    // of the first key, for joint runs and what must not overtake them
 	room   [6]string // enough for a release; an acquire script's words take memory of their own
 }
 
@@ -62,6 +63,9 @@ func NewRequest(s *Script, keys int, words ...string) *Request {
 func (r *Request) Run(s *Script, keys int, words ...string) {
 	all := append(r.room[:0], words...)
 	r.Script, r.Keys, r.Args, r.claim = s, all[:keys:keys], all[keys:], nil
+	if s.joint != nil && keys > 0 {
+		r.hash = hashOf(all[0])
+	}
 }
 
 // ServerError is an error reply: the command reached the server, which refused it.
@@ -117,9 +121,7 @@ func appendRun(b []byte, req *Request, tail Tail, whole bool) []byte {
 }
 
 func appendRunHead(b []byte, s *Script, keys, args int, whole bool) []byte {
-	b = append(b, '*')
-	b = strconv.AppendInt(b, int64(3+keys+args), 10)
-	b = append(b, "\r\n"...)
+	b = appendLength(b, '*', 3+keys+args)
 	if whole {
 		b = appendBulk(b, "EVAL")
 		b = appendBulk(b, s.source)
@@ -131,9 +133,7 @@ func appendRunHead(b []byte, s *Script, keys, args int, whole bool) []byte {
 }
 
 func appendCommand(b []byte, args ...string) []byte {
-	b = append(b, '*')
-	b = strconv.AppendInt(b, int64(len(args)), 10)
-	b = append(b, "\r\n"...)
+	b = appendLength(b, '*', len(args))
 	for _, a := range args {
 		b = appendBulk(b, a)
 	}
@@ -141,11 +141,20 @@ func appendCommand(b []byte, args ...string) []byte {
 }
 
 func appendBulk[S string | []byte](b []byte, s S) []byte {
-	b = append(b, '$')
-	b = strconv.AppendInt(b, int64(len(s)), 10)
-	b = append(b, "\r\n"...)
+	b = appendLength(b, '$', len(s))
 	b = append(b, s...)
 	return append(b, "\r\n"...)
+}
+
+// appendLength appends the line that a list or a string begins with. Nearly all are short.
+func appendLength(b []byte, kind byte, n int) []byte {
+	if n < 10 {
+		return append(b, kind, '0'+byte(n), '\r', '\n')
+	}
+	if n < 100 {
+		return append(b, kind, '0'+byte(n/10), '0'+byte(n%10), '\r', '\n')
+	}
+	return append(strconv.AppendInt(append(b, kind), int64(n), 10), "\r\n"...)
 }
 
 // Bounds on what a peer can make us read: our scripts answer with numbers, a

@@ -27,6 +27,21 @@ func (r *ring) pop() flight {
 	return f
 }
 
+// at is the i-th from the front.
+func (r *ring) at(i int) *flight { return &r.calls[(r.head+i)&(len(r.calls)-1)] }
+
+// drop takes n from the front.
+func (r *ring) drop(n int) {
+	if n == 0 {
+		return
+	}
+	end := r.head + n
+	clear(r.calls[r.head:min(end, len(r.calls))])
+	clear(r.calls[:max(end-len(r.calls), 0)])
+	r.head = end & (len(r.calls) - 1)
+	r.n -= n
+}
+
 // grow doubles, so the length stays a power of two.
 func (r *ring) grow() {
 	calls := make([]flight, max(16, 2*len(r.calls)))

@@ -116,7 +116,7 @@ func (r *Routed) pipeline(ctx context.Context, batch []flight, whole bool) (forg
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	for i, f := range batch {
 		reply := replyOf(cmds[i])
-		if !whole && scriptForgotten(reply) {
+		if !whole && scriptForgotten(&reply) {
 			forgotten = append(forgotten, f)
 			continue
 		}

@@ -58,6 +58,8 @@ type Stream struct {
 	in         *bufio.Reader // on eager. Whoever reads has it
 	replies    []Reply       // of one batch. Whoever reads has it
 	deliveries []delivery    // of one batch. Whoever reads has it
+	half       bool          // the first of two replies to the oldest call is here. Whoever reads has it
+	first      Reply         // that one. Whoever reads has it
 	reading    time.Time     // deadline of the next read. The reader's
 
 	mu       sync.Mutex
@@ -72,8 +74,6 @@ type Stream struct {
 	flights  ring      // sent or about to be, in order. Guarded by mu
 	joint    joint     // about to be sent behind those, as one. Guarded by mu
 	crowd    int       // how many calls the last batch answered. Guarded by mu
-	half     bool      // the first of two replies to the oldest call is here. Guarded by mu
-	first    Reply     // that one. Guarded by mu
 	behind   time.Time // when a batch was done with more to be read in s.in; zero: with nothing. Guarded by mu
 
 	readership readership // who reads. Guarded by mu
@@ -100,9 +100,9 @@ type flight struct {
 	call  Call
 	at    time.Time
 	again bool // sent before, on a connection that broke
+	whole bool // sent with its script, which the server had forgotten
 	// joined is how many calls, from this one on, were sent as one run; 0: it alone.
-	joined int
-	whole  bool // sent with its script, which the server had forgotten
+	joined int32
 }
 
 // NewStream is a stream that Start connects.
