@@ -278,7 +278,8 @@ func (m *Manager) attempt(ctx context.Context, g *gate, w *waiter, again bool) (
 		now = time.Now()
 	}
 	r.ask(ctx, now, nil, home, register)
-	if !r.won() {
+	votes := r.grants()
+	if !votes.won {
 		r.finish(false)
 		o := r.conclude()
 		o.unqueued = r.said(home).answer == granted
@@ -288,7 +289,7 @@ func (m *Manager) attempt(ctx context.Context, g *gate, w *waiter, again bool) (
 		r.finish(false)
 		return nil, outcome{err: err}
 	}
-	fenced, now := r.fence(ctx), time.Now()
+	fenced, now := r.fence(ctx, votes), time.Now()
 	if !fenced || !s.begin(r.start, now) {
 		r.finish(false)
 		return nil, outcome{late: true, err: &QuorumError{Need: quorumOf(len(m.nodes)), Got: r.yes, Nodes: []NodeError{{"quorum", errTooLate}}}}

@@ -45,9 +45,11 @@ func (m *Manager) isClosed() bool {
 
 func (m *Manager) releaseAll() error {
 	m.mu.Lock()
-	locks := make([]*Lock, 0, len(m.held))
-	for l := range m.held {
-		locks = append(locks, l)
+	locks := make([]*Lock, 0, m.held)
+	for _, g := range m.gates {
+		if g.holder != nil {
+			locks = append(locks, g.holder)
+		}
 	}
 	m.mu.Unlock()
 	var (

@@ -55,39 +55,45 @@ func (m *Manager) observeToken(token uint64) {
 	}
 }
 
-// highest returns the round's token, the granting nodes that gave less, and how many
-// gave it.
-func (r *round) highest() (token uint64, behind []*node, level int) {
+// grants are what a round was granted so far.
+type grants struct {
+	won    bool
+	token  uint64  // the highest granted
+	level  int     // how many nodes gave it
+	behind []*node // those that granted with a lower one
+}
+
+func (r *round) grants() (g grants) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, v := range r.votes {
-		if v.answer == granted {
-			token = max(token, v.token)
+	for i := range r.votes {
+		if v := &r.votes[i]; v.answer == granted {
+			g.token = max(g.token, v.token)
 		}
 	}
-	for i, v := range r.votes {
-		switch {
+	for i := range r.votes {
+		switch v := &r.votes[i]; {
 		case v.answer != granted:
-		case v.token == token:
-			level++
+		case v.token == g.token:
+			g.level++
 		default:
-			behind = append(behind, r.m.nodes[i])
+			g.behind = append(g.behind, r.m.nodes[i])
 		}
 	}
-	return token, behind, level
+	g.won = decide(len(r.votes), r.yes, r.no) == won
+	return g
 }
 
 // fence settles the token of a round that was won. It reports false when too
 // few nodes could be raised while the lock was ours.
-func (r *round) fence(ctx context.Context) bool {
-	token, behind, level := r.highest()
-	r.lease.token = token
-	r.m.observeToken(token)
-	missing := quorumOf(len(r.m.nodes)) - level
+func (r *round) fence(ctx context.Context, g grants) bool {
+	r.lease.token = g.token
+	r.m.observeToken(g.token)
+	missing := quorumOf(len(r.m.nodes)) - g.level
 	if missing <= 0 {
 		return true
 	}
-	return r.m.raise(ctx, r.lease, behind, missing, r.end)
+	return r.m.raise(ctx, r.lease, g.behind, missing, r.end)
 }
 
 func (m *Manager) raise(ctx context.Context, l *lease, behind []*node, missing int, end time.Time) bool {

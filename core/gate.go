@@ -137,6 +137,7 @@ func (g *gate) refuse(err error, whom func(*waiter) bool) {
 // enter puts the caller at the key's gate. The first one stands at once. On success
 // the call counts towards those that Close waits for.
 func (m *Manager) enter(w *waiter, key string) (g *gate, stands bool, err error) {
+	first := &gate{key: key, names: m.namesOf(key), standing: w} // made before mu is held
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
@@ -144,10 +145,9 @@ func (m *Manager) enter(w *waiter, key string) (g *gate, stands bool, err error)
 	}
 	g = m.gates[key]
 	if g == nil {
-		g = &gate{key: key, names: m.namesOf(key), standing: w}
-		m.gates[key] = g
+		m.gates[key] = first
 		m.calls.Add(1)
-		return g, true, nil
+		return first, true, nil
 	}
 	if w.once && g.holder != nil {
 		return nil, false, ErrNotAcquired
@@ -189,7 +189,7 @@ func (m *Manager) settled(g *gate, w *waiter) {
 func (m *Manager) occupy(g *gate, l *Lock) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.held[l] = struct{}{}
+	m.held++
 	g.holder, g.standing, g.turn, g.opened = l, nil, 0, l.since
 	g.last = outcome{}
 	g.refuse(ErrNotAcquired, func(w *waiter) bool { return w.once })
@@ -199,10 +199,10 @@ func (m *Manager) occupy(g *gate, l *Lock) {
 func (m *Manager) vacate(g *gate, l *Lock, next turn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.held, l)
 	if g.holder != l {
 		return
 	}
+	m.held--
 	g.holder = nil
 	m.promote(g, next)
 }

@@ -35,8 +35,6 @@ func (m *Manager) handOver(l *Lock, now time.Time) (handed bool, behind heirs) {
 	g.turn++
 	next := m.newLock(w, l.lease, g, l.lease.token+uint64(g.turn), now) //nolint:gosec // below turns
 	g.holder = next
-	delete(m.held, l)
-	m.held[next] = struct{}{}
 	if w.set.AutoRenew {
 		m.keeper.watch(l.lease, now)
 	}

@@ -106,11 +106,11 @@ func TestOneRoundTakesOneNodeTimeout(t *testing.T) {
 		s := m.newLease("k", m.namesOf("k"), &m.defaults, began)
 		r := m.newRound(s, began, m.endOf(&waiter{once: true}, began))
 		r.ask(t.Context(), r.start, nil, nil, "")
-		require.True(t, r.won())
+		require.True(t, r.grants().won)
 		time.Sleep(m.cfg.NodeTimeout - time.Millisecond)
 		freezeMajority(t, nodes)
 		r.votes[0].token += turns
-		require.False(t, r.fence(t.Context()))
+		require.False(t, r.fence(t.Context(), r.grants()))
 		require.Equal(t, m.cfg.NodeTimeout, time.Since(began))
 		r.finish(false)
 	})

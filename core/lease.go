@@ -20,7 +20,7 @@ type lease struct {
 	metadata string
 	proposed uint64        // first token of the block asked for
 	token    uint64        // first token of the block granted. Written before the lease is used
-	at       time.Time     // when the attempt began
+	at       int64         // when the attempt began, in Unix milliseconds
 	ttl      time.Duration // of the attempt, and of its cleaning up
 
 	mu      sync.Mutex
@@ -29,12 +29,13 @@ type lease struct {
 	renewal time.Duration // TTL of the next renewal. Guarded by mu
 	longest time.Duration // TTL ever asked for: a key of the lease can outlive its end by that. Guarded by mu
 	holds   nodeSet       // nodes known to hold it. Guarded by mu
-	over    bool          // released or lost. Guarded by mu
-	gone    atomic.Bool   // over, for those who hold a transport's mutex, which comes after mu
 	lock    *Lock         // whose turn it is. Guarded by mu
 	first   Lock          // that of the first turn, here to save an allocation
-	auto    bool          // renewed until stop. Guarded by mu
 	stop    time.Time     // MaxHold's end. Guarded by mu
+	auto    bool          // renewed until stop. Guarded by mu
+	failed  bool          // the latest renewal of a batch has all its answers, and was neither confirmed nor lost. Guarded by mu
+	over    bool          // released or lost. Guarded by mu
+	gone    atomic.Bool   // over, for those who hold a transport's mutex, which comes after mu
 
 	// order is held while a renewal is worked out and sent, so that every node
 	// executes those of one lease in the order of their numbers. It comes before mu.
@@ -42,7 +43,6 @@ type lease struct {
 	sent      uint64    // renewals so far, each one's number. Guarded by mu
 	confirmed uint64    // the latest that a majority confirmed. Guarded by mu
 	shortened uint64    // the latest that took from what was asked for before. Guarded by mu
-	failed    bool      // the latest renewal of a batch has all its answers, and was neither confirmed nor lost. Guarded by mu
 	asked     time.Time // the end that the nodes are left with by what was sent, confirmed or not. Guarded by mu
 
 	// Guarded by the keeper's mu.
@@ -53,13 +53,13 @@ type lease struct {
 func (m *Manager) newLease(key string, nm names, s *settings, now time.Time) *lease {
 	return &lease{
 		m: m, key: key, names: nm, owner: rand.Text(), metadata: s.Metadata,
-		proposed: m.propose(now), at: now, ttl: s.TTL, renewal: s.TTL, longest: s.TTL,
+		proposed: m.propose(now), at: now.UnixMilli(), ttl: s.TTL, renewal: s.TTL, longest: s.TTL,
 	}
 }
 
 // appendNote appends what is stored beside owner and token.
 func (l *lease) appendNote(b []byte) []byte {
-	b = strconv.AppendInt(b, l.at.UnixMilli(), 10)
+	b = strconv.AppendInt(b, l.at, 10)
 	return append(append(b, ':'), l.metadata...)
 }
 
@@ -68,10 +68,9 @@ func (l *lease) debt() debt {
 }
 
 // begin sets the validity of a grant whose round began at start. It reports
-// false when nothing is left of it at now.
+// false when nothing is left of it at now. Nobody else looks at that before the
+// lease has a lock, so it goes without mu.
 func (l *lease) begin(start, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.setExpiry(start, l.ttl)
 	l.asked = l.expires
 	return now.Before(l.until)

@@ -48,10 +48,10 @@ type Manager struct {
 	calls   sync.WaitGroup     // acquisitions under way; Add under mu while not closed
 
 	mu     sync.Mutex
-	closed bool               // guarded by mu
-	gates  map[string]*gate   // by key. Guarded by mu
-	held   map[*Lock]struct{} // guarded by mu
-	ears   map[string]*gate   // gates that want to be woken, by lock name. Guarded by mu
+	closed bool             // guarded by mu
+	gates  map[string]*gate // by key. Guarded by mu
+	held   int              // gates with a holder. Guarded by mu
+	ears   map[string]*gate // gates that want to be woken, by lock name. Guarded by mu
 }
 
 // New connects to the nodes. It fails when the configuration is wrong, naming
@@ -99,7 +99,7 @@ func newManager(cfg Config) *Manager {
 	m := &Manager{
 		cfg: cfg, defaults: *cfg.defaults(), id: rand.Text(),
 		keyBase: base, markerKey: base + "node", channelBase: base + "wake:",
-		gates: map[string]*gate{}, held: map[*Lock]struct{}{}, ears: map[string]*gate{},
+		gates: map[string]*gate{}, ears: map[string]*gate{},
 		progress: make(signal, 1), closing: make(chan struct{}), done: make(chan struct{}),
 	}
 	m.keeper, m.watchdog = newKeeper(m), newWatchdog(m.cfg.NodeTimeout)

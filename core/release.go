@@ -60,20 +60,29 @@ func (m *Manager) letGo(l *Lock, now time.Time) (handed, expired bool, behind he
 // turn. The context's cause does not tell: it may be that of another lock, whose
 // context it is a child of.
 func (l *Lock) expired(now time.Time) bool {
+	over, lost := l.standing(now)
+	if over && !lost {
+		l.lease.lose()
+		_, lost = l.standing(now)
+	}
+	return lost
+}
+
+// standing says whether the lease's time is over at now, and whether it was lost in the lock's turn.
+func (l *Lock) standing(now time.Time) (over, lost bool) {
 	s := l.lease
-	s.expireAt(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return l.lost
+	return !now.Before(s.until), l.lost
 }
 
 // giveBack tells Redis of the end of a lease, and what became of it.
 func (m *Manager) giveBack(ctx context.Context, l *Lock, now time.Time, expired bool, behind heirs) error {
 	r := m.sendReleases(l.lease, now, behind)
-	defer r.leave()
 	r.await(ctx)
-	m.vacate(l.gate, l, r.succession(behind))
-	return r.verdict(l.lease, expired)
+	next, err := r.conclude(l.lease, expired, behind)
+	m.vacate(l.gate, l, next)
+	return err
 }
 
 // decline gives a lock back that came to a caller who has left: to the next in
@@ -203,22 +212,25 @@ func (f *farewell) await(ctx context.Context) {
 		return
 	}
 	patience := f.m.cfg.NodeTimeout
-	f.m.watchdog.watch(&f.wait, f.sent.Add(patience))
-	defer f.m.watchdog.forget(&f.wait)
+	f.m.watchdog.begin(&f.wait, f.sent.Add(patience))
+	defer f.forget()
 	ended, late := ctx.Done(), (<-chan time.Time)(nil)
-	for !f.settled() && !f.overdue.Load() {
-		select {
-		case <-f.done:
+	for !f.overdue() {
+		switch f.done.await(ended, late) {
+		case bySignal:
+			if f.settled() {
+				return
+			}
 			if late == nil && f.awaitsHome() {
 				timer := f.m.timers.get(max(patience/4, lastRound))
 				defer f.m.timers.put(timer)
 				late = timer.C
 			}
-		case <-ended:
+		case byEnd:
 			timer := f.m.timers.get(min(patience, lastRound))
 			defer f.m.timers.put(timer)
 			ended, late = nil, timer.C
-		case <-late:
+		case byTimer:
 			return
 		}
 	}
@@ -257,29 +269,38 @@ func (f *farewell) retire() {
 	f.m.farewells.Put(f)
 }
 
-// succession is the turn of the next in line. Where another process was woken it
-// comes after that one.
-func (f *farewell) succession(behind heirs) turn {
+// conclude is leave that says whose turn it is, and how the release went.
+func (f *farewell) conclude(s *lease, expired bool, behind heirs) (next turn, err error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	next, err = f.succession(behind), f.verdict(s, expired)
+	f.left = true
+	last := f.pending == 0
+	f.mu.Unlock()
+	if last {
+		f.retire()
+	}
+	return next, err
+}
+
+// succession is the turn of the next in line. Where another process was woken it
+// comes after that one. mu is held.
+func (f *farewell) succession(behind heirs) turn {
 	woken := f.home >= 0 && f.codes[f.home].answered() && f.codes[f.home].code == 1
 	return turn{stand: true, queued: woken && behind.requeue != "", yields: woken && behind.requeue == ""}
 }
 
-// verdict reads the answers.
+// verdict reads the answers. mu is held.
 //
 //	released by a majority                         nil
 //	a majority can no longer have been ours        ErrExpired, ErrNotOwner when another's was seen
 //	confirmed gone by a majority                   nil
 //	otherwise                                      ErrNotReleased
 func (f *farewell) verdict(s *lease, expired bool) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if f.released >= f.need && !expired {
 		return nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var ours, confirmed, others int
 	for i := range f.codes {
 		switch c := &f.codes[i]; {

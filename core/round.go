@@ -97,18 +97,39 @@ func (r *round) retire() {
 // is done. now is when that time begins, register this process' name for the
 // queue on home.
 func (r *round) ask(ctx context.Context, now time.Time, only, home *node, register string) {
+	voters := r.enlist(only)
 	for _, n := range r.m.nodes {
 		switch {
-		case only != nil && n != only:
+		case !voters.has(n.index):
 		case n == home && register != "":
-			r.askNode(n, r.lease.request(r.lease.ttl, r.lease.proposed, register))
+			r.send(n, r.lease.request(r.lease.ttl, r.lease.proposed, register))
 		case n.many: // go-redis may repeat a command, so it must know its own lock
-			r.askNode(n, r.lease.request(r.lease.ttl, r.lease.proposed, ""))
+			r.send(n, r.lease.request(r.lease.ttl, r.lease.proposed, ""))
 		default:
-			r.askNode(n, r.claimRequest())
+			r.send(n, r.claimRequest())
 		}
 	}
 	r.await(ctx, now, only != nil)
+}
+
+// enlist returns the nodes that are to be asked now, and counts those that do not vote.
+func (r *round) enlist(only *node) (voters nodeSet) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, n := range r.m.nodes {
+		if r.over || only != nil && n != only || r.votes[i].answer != unasked {
+			continue
+		}
+		b := n.ballot.Load()
+		if err := b.refusal(r.start); err != nil {
+			r.count(i, vote{answer: failed, err: n.explain(err)})
+			continue
+		}
+		r.votes[i].answer, r.ballots[i] = asked, b
+		r.pending++
+		voters.add(i)
+	}
+	return voters
 }
 
 // claimRequest is the same for all nodes.
@@ -120,23 +141,9 @@ func (r *round) claimRequest() *wire.Request {
 	return &r.claim
 }
 
-func (r *round) askNode(n *node, req *wire.Request) {
-	r.mu.Lock()
-	if r.over || r.votes[n.index].answer != unasked {
-		r.mu.Unlock()
-		return
-	}
-	b := n.ballot.Load()
-	if err := b.refusal(r.start); err != nil {
-		r.count(n.index, vote{answer: failed, err: n.explain(err)})
-		r.mu.Unlock()
-		return
-	}
-	r.votes[n.index].answer, r.ballots[n.index] = asked, b
-	r.pending++
-	r.mu.Unlock()
+func (r *round) send(n *node, req *wire.Request) {
 	n.tell(r.start, r.lease.ttl)
-	n.send(r.start, wire.Call{Req: req, Tail: n.tail(b), To: r, Abandoned: r.gaveUp, Wait: len(r.votes) == 1})
+	n.send(r.start, wire.Call{Req: req, Tail: n.tail(r.ballots[n.index]), To: r, Abandoned: r.gaveUp, Wait: len(r.votes) == 1})
 }
 
 // abandoned: an acquire that a release stands behind already must not be sent
@@ -299,12 +306,6 @@ func (r *round) decided() bool {
 	minority := len(r.votes) - quorumOf(len(r.votes))
 	return r.pending == 0 || decide(len(r.votes), r.yes, r.no) == won ||
 		r.refusals > minority || r.refusals > 0 && r.no-r.refusals > minority
-}
-
-func (r *round) won() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return decide(len(r.votes), r.yes, r.no) == won
 }
 
 // late hands what a successful round learns after its end to its lease. What a

@@ -18,14 +18,10 @@ func (r *round) await(ctx context.Context, now time.Time, one bool) {
 		defer r.m.timers.put(timer)
 		late = timer.C
 	}
-	r.m.watchdog.watch(&r.wait, due)
-	defer r.m.watchdog.forget(&r.wait)
-	for !r.settled(one) && !r.overdue.Load() && !r.m.isClosed() {
-		select {
-		case <-r.done:
-		case <-late:
-			return
-		case <-ctx.Done():
+	r.m.watchdog.begin(&r.wait, due)
+	defer r.forget()
+	for !r.m.isClosed() && !r.overdue() {
+		if r.done.await(ctx.Done(), late) != bySignal || r.settled(one) {
 			return
 		}
 	}

@@ -81,12 +81,13 @@ func TestNewDeploymentIsOneKey(t *testing.T) {
 	// As if clients' clocks were a day behind those of the servers, and what a
 	// server has forgotten had been numbered by clients with better clocks.
 	day := uint64((24 * time.Hour).Microseconds())
-	s := m.newLease("k", m.namesOf("k"), &m.defaults, time.Now())
+	now := time.Now()
+	s := m.newLease("k", m.namesOf("k"), &m.defaults, now)
 	s.proposed -= day
-	r := m.newRound(s, s.at, s.at.Add(unhurried))
+	r := m.newRound(s, now, now.Add(unhurried))
 	r.ask(t.Context(), r.start, nil, nil, "")
-	require.True(t, r.won())
-	require.True(t, r.fence(t.Context()))
+	require.True(t, r.grants().won)
+	require.True(t, r.fence(t.Context(), r.grants()))
 	require.Greater(t, s.token, uint64(time.Now().UnixMicro())-day/2)
 	r.finish(false)
 	requireGone(t, nodes.All()...)

@@ -15,7 +15,7 @@ type counters struct {
 // Stats are the counters since New.
 func (m *Manager) Stats() Stats {
 	m.mu.Lock()
-	held := len(m.held)
+	held := m.held
 	m.mu.Unlock()
 	c := &m.counters
 	s := Stats{

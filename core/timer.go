@@ -33,6 +33,32 @@ func (s signal) raise() {
 	}
 }
 
+// roused is what ended a wait for a signal.
+type roused uint8
+
+const (
+	bySignal roused = iota
+	byEnd
+	byTimer
+)
+
+// await waits for the signal, or for one of the others, which may be nil. Without
+// those it takes half the time.
+func (s signal) await(end <-chan struct{}, timer <-chan time.Time) roused {
+	if end == nil && timer == nil {
+		<-s
+		return bySignal
+	}
+	select {
+	case <-s:
+		return bySignal
+	case <-end:
+		return byEnd
+	case <-timer:
+		return byTimer
+	}
+}
+
 // lower forgets that it was raised.
 func (s signal) lower() {
 	select {

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,63 +15,78 @@ type watchdog struct {
 	timer    *time.Timer
 	patience time.Duration // with waits that were found overdue late
 
-	mu    sync.Mutex
-	waits wait      // the ring's own place; behind it who waits, in the order of their due. Guarded by mu
-	armed bool      // the timer runs. Guarded by mu
-	next  time.Time // when it runs out. Guarded by mu
-	late  bool      // it has run out late, and runs once more for those it is about. Guarded by mu
+	mu      sync.Mutex
+	watches []watch   // in the order of their due, those that are over among them. Guarded by mu
+	armed   bool      // the timer runs. Guarded by mu
+	next    time.Time // when it runs out. Guarded by mu
+	late    bool      // it has run out late, and runs once more for those it is about. Guarded by mu
 }
 
-// wait is one wait for nodes.
+// watch is kept on a wait as it was when it began.
+type watch struct {
+	wait *wait
+	turn uint64
+	due  time.Time
+}
+
+func (w *watch) isOver() bool { return w.wait.turn.Load() != w.turn }
+
+// wait is one wait for nodes after the other, of the same caller or of many.
 type wait struct {
-	done    signal      // raised when there is something to look at
-	overdue atomic.Bool // it has lasted long enough
-
-	due        time.Time // guarded by the watchdog's mu
-	prev, next *wait     // nil while nobody waits. Guarded by the watchdog's mu
+	done signal // raised when there is something to look at
+	// turn is even, and another one for every wait and for the time between two of them,
+	// so that a wait ends without a word to the watchdog. Odd: it has lasted long enough.
+	turn atomic.Uint64
 }
+
+func (w *wait) overdue() bool { return w.turn.Load()&1 != 0 }
+
+// pass goes to the next turn.
+func (w *wait) pass() uint64 {
+	next := (w.turn.Load() | 1) + 1
+	w.turn.Store(next)
+	return next
+}
+
+// forget ends a wait.
+func (w *wait) forget() { w.pass() }
 
 // leastBehind is how late a timer is not for being a timer.
 const leastBehind = 10 * time.Millisecond
 
+// fewWaits are not worth looking for those that are over.
+const fewWaits = 256
+
 func newWatchdog(nodeTimeout time.Duration) *watchdog {
 	d := &watchdog{timer: time.NewTimer(time.Hour), patience: nodeTimeout / 4}
 	d.timer.Stop()
-	d.waits.prev, d.waits.next = &d.waits, &d.waits
 	return d
 }
 
-// watch begins a wait that is overdue at due. Most waits are of the same length, so
+// begin begins a wait that is overdue at due. Most waits are of the same length, so
 // hardly any is due before those that have begun.
-func (d *watchdog) watch(w *wait, due time.Time) {
-	w.overdue.Store(false)
+func (d *watchdog) begin(w *wait, due time.Time) {
+	turn := w.pass()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	before := d.waits.prev
-	for before != &d.waits && before.due.After(due) {
-		before = before.prev
+	if len(d.watches) == cap(d.watches) {
+		d.tidy()
 	}
-	w.due, w.prev, w.next = due, before, before.next
-	w.prev.next, w.next.prev = w, w
+	i := len(d.watches)
+	for i > 0 && d.watches[i-1].due.After(due) {
+		i--
+	}
+	d.watches = slices.Insert(d.watches, i, watch{w, turn, due})
 	if !d.armed || due.Before(d.next) && !d.late {
 		d.armed, d.next = true, due
 		d.timer.Reset(time.Until(due))
 	}
 }
 
-// forget ends a wait. Nobody raises its signal on the watchdog's behalf any more.
-func (d *watchdog) forget(w *wait) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if w.next != nil {
-		d.remove(w)
-	}
-}
-
-// remove is called with mu held.
-func (d *watchdog) remove(w *wait) {
-	w.prev.next, w.next.prev = w.next, w.prev
-	w.prev, w.next = nil, nil
+// tidy makes room for as many as there are. mu is held.
+func (d *watchdog) tidy() {
+	d.watches = slices.DeleteFunc(d.watches, func(w watch) bool { return w.isOver() })
+	d.watches = slices.Grow(d.watches, max(len(d.watches), fewWaits))
 }
 
 // run ends with ctx.
@@ -90,32 +106,32 @@ func (d *watchdog) run(ctx context.Context) {
 func (d *watchdog) bark(now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.watches = slices.DeleteFunc(d.watches, func(w watch) bool { return w.isOver() })
 	if d.spares(now) {
 		return
 	}
-	for w := d.waits.next; w != &d.waits; w = d.waits.next {
-		if left := w.due.Sub(now); left > 0 {
-			d.next = w.due
-			d.timer.Reset(left)
-			return
+	overdue := 0
+	for ; overdue < len(d.watches) && !now.Before(d.watches[overdue].due); overdue++ {
+		if w := &d.watches[overdue]; w.wait.turn.CompareAndSwap(w.turn, w.turn|1) {
+			w.wait.done.raise()
 		}
-		d.remove(w)
-		w.overdue.Store(true)
-		w.done.raise()
 	}
-	d.armed = false
+	d.watches = slices.Delete(d.watches, 0, overdue)
+	if d.armed = len(d.watches) > 0; d.armed {
+		d.next = d.watches[0].due
+		d.timer.Reset(d.next.Sub(now))
+	}
 }
 
 // spares lets those who are overdue wait a little longer if that was noticed late: the
 // process has been suspended, or had no processor, and what the nodes have answered
 // meanwhile is yet to be read. mu is held.
 func (d *watchdog) spares(now time.Time) bool {
-	first := d.waits.next
-	if d.late || first == &d.waits {
+	if d.late || len(d.watches) == 0 {
 		d.late = false
 		return false
 	}
-	behind := now.Sub(first.due)
+	behind := now.Sub(d.watches[0].due)
 	if d.late = behind >= leastBehind; d.late {
 		d.timer.Reset(min(behind, d.patience))
 	}
@@ -126,21 +142,16 @@ func (d *watchdog) spares(now time.Time) bool {
 func (d *watchdog) rouse() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for w := d.waits.next; w != &d.waits; w = w.next {
-		w.done.raise()
+	for _, w := range d.watches {
+		w.wait.done.raise()
 	}
 }
 
 // awaitAnswers returns when settled says so, which w is told to look at; when the
 // watchdog finds due over; or when ctx is done.
 func (m *Manager) awaitAnswers(ctx context.Context, w *wait, due time.Time, settled func() bool) {
-	m.watchdog.watch(w, due)
-	defer m.watchdog.forget(w)
-	for !settled() && !w.overdue.Load() {
-		select {
-		case <-w.done:
-		case <-ctx.Done():
-			return
-		}
+	m.watchdog.begin(w, due)
+	defer w.forget()
+	for !settled() && !w.overdue() && w.done.await(ctx.Done(), nil) == bySignal {
 	}
 }

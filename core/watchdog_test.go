@@ -27,23 +27,23 @@ func newWait() *wait { return &wait{done: make(signal, 1)} }
 func TestWatchdogEndsEachWaitWhenItIsDue(t *testing.T) {
 	watched(t, func(t *testing.T, d *watchdog) {
 		began, first, second := time.Now(), newWait(), newWait()
-		d.watch(first, began.Add(time.Second))
+		d.begin(first, began.Add(time.Second))
 		time.Sleep(time.Second / 2)
-		d.watch(second, began.Add(3*time.Second/2))
+		d.begin(second, began.Add(3*time.Second/2))
 		<-first.done
 		require.Equal(t, time.Second, time.Since(began))
-		require.True(t, first.overdue.Load())
-		require.False(t, second.overdue.Load())
+		require.True(t, first.overdue())
+		require.False(t, second.overdue())
 		<-second.done
 		require.Equal(t, 3*time.Second/2, time.Since(began))
-		require.True(t, second.overdue.Load())
+		require.True(t, second.overdue())
 		synctest.Wait()
 		require.False(t, d.armed, "nobody waits")
-		d.watch(first, time.Now().Add(time.Second))
-		require.False(t, first.overdue.Load(), "it waits anew")
+		d.begin(first, time.Now().Add(time.Second))
+		require.False(t, first.overdue(), "it waits anew")
 		<-first.done
-		d.forget(first) // who was found overdue is forgotten already
-		require.Equal(t, &d.waits, d.waits.next)
+		first.forget() // who was found overdue is forgotten already
+		require.False(t, first.overdue())
 	})
 }
 
@@ -51,12 +51,12 @@ func TestWatchdogEndsEachWaitWhenItIsDue(t *testing.T) {
 func TestWatchdogEndsAShorterWaitInTime(t *testing.T) {
 	watched(t, func(t *testing.T, d *watchdog) {
 		began, long, short, last := time.Now(), newWait(), newWait(), newWait()
-		d.watch(long, began.Add(time.Second))
-		d.watch(short, began.Add(time.Millisecond))
-		d.watch(last, began.Add(time.Second/2))
+		d.begin(long, began.Add(time.Second))
+		d.begin(short, began.Add(time.Millisecond))
+		d.begin(last, began.Add(time.Second/2))
 		<-short.done
 		require.Equal(t, time.Millisecond, time.Since(began))
-		require.False(t, last.overdue.Load() || long.overdue.Load())
+		require.False(t, last.overdue() || long.overdue())
 		<-last.done
 		require.Equal(t, time.Second/2, time.Since(began))
 		<-long.done
@@ -71,11 +71,11 @@ func TestWatchdogSparesWhoItFindsOverdueLate(t *testing.T) {
 	} {
 		watched(t, func(t *testing.T, d *watchdog) {
 			began, late, next := time.Now(), newWait(), newWait()
-			d.watch(late, began.Add(-behind))
-			d.watch(next, began.Add(time.Second))
+			d.begin(late, began.Add(-behind))
+			d.begin(next, began.Add(time.Second))
 			<-late.done
 			require.Equal(t, spared, time.Since(began), behind)
-			require.True(t, late.overdue.Load())
+			require.True(t, late.overdue())
 			<-next.done
 			require.Equal(t, time.Second, time.Since(began), "in time, so at once")
 		})
@@ -86,15 +86,52 @@ func TestWatchdogForgetsWhoWasAnswered(t *testing.T) {
 	watched(t, func(t *testing.T, d *watchdog) {
 		waits := []*wait{newWait(), newWait(), newWait()}
 		for _, w := range waits {
-			d.watch(w, time.Now().Add(time.Second))
+			d.begin(w, time.Now().Add(time.Second))
 		}
-		d.forget(waits[0])
-		d.forget(waits[1])
+		waits[0].forget()
+		waits[1].forget()
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		require.False(t, waits[0].overdue.Load() || waits[1].overdue.Load())
+		require.False(t, waits[0].overdue() || waits[1].overdue())
 		require.Empty(t, waits[0].done)
-		require.True(t, waits[2].overdue.Load())
+		require.True(t, waits[2].overdue())
+	})
+}
+
+// One caller after the other waits with the same wait: the end of one is not that of
+// the next.
+func TestWatchdogEndsTheWaitThatItWasToldOf(t *testing.T) {
+	watched(t, func(t *testing.T, d *watchdog) {
+		began, w := time.Now(), newWait()
+		d.begin(w, began.Add(time.Second))
+		w.forget()
+		d.begin(w, began.Add(3*time.Second))
+		d.begin(newWait(), began.Add(2*time.Second))
+		<-w.done
+		require.Equal(t, 3*time.Second, time.Since(began))
+		require.True(t, w.overdue())
+	})
+}
+
+// Waits that were answered take no more room than those that were not.
+func TestWatchdogKeepsNoWaitsThatAreOver(t *testing.T) {
+	watched(t, func(t *testing.T, d *watchdog) {
+		silent := make([]*wait, 2*fewWaits)
+		for i := range silent {
+			silent[i] = newWait()
+			d.begin(silent[i], time.Now().Add(time.Second))
+		}
+		for range 100 * fewWaits {
+			w := newWait()
+			d.begin(w, time.Now().Add(time.Second))
+			w.forget()
+		}
+		require.LessOrEqual(t, cap(d.watches), 4*len(silent))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for _, w := range silent {
+			require.True(t, w.overdue())
+		}
 	})
 }
 
@@ -102,16 +139,16 @@ func TestWatchdogRousesEverybodyWithoutEndingTheirWait(t *testing.T) {
 	watched(t, func(t *testing.T, d *watchdog) {
 		waits := []*wait{newWait(), newWait()}
 		for _, w := range waits {
-			d.watch(w, time.Now().Add(time.Second))
+			d.begin(w, time.Now().Add(time.Second))
 		}
 		d.rouse()
 		for _, w := range waits {
 			<-w.done
-			require.False(t, w.overdue.Load())
+			require.False(t, w.overdue())
 		}
 		for _, w := range waits {
 			<-w.done
-			require.True(t, w.overdue.Load())
+			require.True(t, w.overdue())
 		}
 	})
 }
@@ -125,14 +162,14 @@ func TestNothingIsUsedAgainBeforeItsLastAnswer(t *testing.T) {
 		s := m.newLease("k", m.namesOf("k"), &m.defaults, now)
 		r := m.newRound(s, now, now.Add(time.Minute))
 		r.ask(t.Context(), now, nil, nil, "")
-		require.True(t, r.won())
-		require.True(t, r.fence(t.Context()))
+		require.True(t, r.grants().won)
+		require.True(t, r.fence(t.Context(), r.grants()))
 		require.True(t, s.begin(r.start, now))
 		r.finish(true)
 		f := m.sendReleases(s, now, heirs{})
 		f.await(t.Context())
-		require.NoError(t, f.verdict(s, false))
-		f.leave()
+		_, err := f.conclude(s, false, heirs{})
+		require.NoError(t, err)
 		synctest.Wait()
 		require.Equal(t, s, r.lease)
 		require.True(t, f.left)
