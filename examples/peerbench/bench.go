@@ -46,9 +46,9 @@ func quickBench(rounds int) bench {
 	}
 }
 
-// interleave calls each of n in turn, A B C D A B C D, so that what else the
+// interleave calls each of n in turn, A B C D B C D A, so that what else the
 // machine does hits all alike; every round begins with another one, so that
-// none always follows the same.
+// none is always the first.
 func interleave(rounds, n int, call func(i int) error) error {
 	for round := range rounds {
 		for i := range n {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ type loop struct {
 	done        int           // operations in this round
 	nanos       []float64     // of processor time per operation, by round
 	allocations float64       // per operation, in the best slice
+	garbage     uint64        // bytes made since the collector last ran for it
 
 	runs     int                       // of a handler
 	answered func() (int, http.Header) // the length of its last answer's body, and the fields
@@ -43,9 +45,10 @@ func (l *loop) check() error {
 }
 
 // run does the operation for about d. It counts the time of processors, not that
-// of the wall: what else the machine does is in nobody's figures, and the garbage
-// collector's work on another core is in the figures of who made the garbage.
-func (l *loop) run(d time.Duration) {
+// of the wall: what else the machine does is in nobody's figures. What the garbage
+// collector takes is in the figures of who made the garbage: it runs when l has made as
+// much as sets it off, and at no other time, see race.
+func (l *loop) run(d time.Duration, setsOff uint64) {
 	const batch = 64
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -61,7 +64,18 @@ func (l *loop) run(d time.Duration) {
 	if l.allocations < 0 || allocations < l.allocations {
 		l.allocations = allocations
 	}
+	if l.garbage += after.TotalAlloc - before.TotalAlloc; l.garbage >= setsOff {
+		elapsed += collect()
+		l.garbage %= setsOff
+	}
 	l.spent, l.done = l.spent+elapsed, l.done+n
+}
+
+// collect returns the processor time that a collection takes.
+func collect() time.Duration {
+	cpu := ownCPU()
+	runtime.GC()
+	return ownCPU() - cpu
 }
 
 // count ends a round.
@@ -71,8 +85,9 @@ func (l *loop) count() {
 }
 
 // race takes turns of a few milliseconds, because a machine seldom keeps its speed
-// for long, and many of them to a round, because the garbage collector's turns are
-// fewer.
+// for long, and many of them to a round, because collections are fewer. The collector
+// is not left to itself: what one loop has thrown away would be collected, as a rule,
+// in the turn of the next.
 func race(b bench, all []*loop) error {
 	const turns = 10
 	for _, l := range all {
@@ -81,9 +96,11 @@ func race(b bench, all []*loop) error {
 			l.op()
 		}
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	setsOff := garbageLimit()
 	for range 2 * b.rounds {
 		err := interleave(turns, len(all), func(i int) error {
-			all[i].run(b.slice / turns)
+			all[i].run(b.slice/turns, setsOff)
 			return nil
 		})
 		if err != nil {
@@ -94,6 +111,16 @@ func race(b bench, all []*loop) error {
 		}
 	}
 	return nil
+}
+
+// garbageLimit is how much garbage sets the collector off by default: as much as is
+// in use, and 4 MiB together at least.
+func garbageLimit() uint64 {
+	const least = 4 << 20
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return max(m.HeapAlloc, least-min(m.HeapAlloc, least))
 }
 
 func loopNamed(all []*loop, name string) *loop {
