@@ -121,9 +121,8 @@ func (p *progress) matchJoint(n int, r *Reply) error {
 	if len(r.Items) != 0 && len(r.Items) != n {
 		return fmt.Errorf("%w: %d answers to %d runs", errProtocol, len(r.Items), n)
 	}
-	if scriptForgotten(r) && !p.front().whole {
-		p.again(func() { p.s.repeatJoint(n) })
-		return nil
+	if scriptForgotten(r) && !p.front().whole && p.again(func() { p.s.repeatJoint(n) }) {
+		return nil // none of them is given up: see joins
 	}
 	for i := range n {
 		own := r

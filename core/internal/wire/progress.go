@@ -50,8 +50,7 @@ func (p *progress) match(r *Reply) error {
 	}
 	r.Repeated = f.again
 	if scriptForgotten(r) && !f.whole {
-		if !f.call.abandoned() {
-			p.again(s.repeat)
+		if p.again(s.repeat) {
 			return nil
 		}
 		r.Err = ErrAbandoned
@@ -60,15 +59,19 @@ func (p *progress) match(r *Reply) error {
 	return nil
 }
 
-// again has the oldest call sent again. Under mu, so that a release sent from now on
-// stands behind it.
-func (p *progress) again(repeat func()) {
+// again has the oldest call sent again, unless it was given up. Both under mu, so that
+// its release is sent from now on, and stands behind it, or keeps it from being sent.
+func (p *progress) again(repeat func()) bool {
 	s := p.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if p.front().call.abandoned() {
+		return false
+	}
 	s.flights.drop(p.matched)
 	repeat()
 	p.flights, p.matched, p.repeated = s.flights, 0, true
+	return true
 }
 
 // repeat sends the oldest call with its script. mu is held.

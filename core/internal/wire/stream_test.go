@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -229,6 +230,38 @@ func TestAnAbandonedCallIsNotRepeated(t *testing.T) {
 		p.answer("-NOSCRIPT No matching script.\r\n")
 		require.ErrorIs(t, box.reply(t, 0).Err, ErrAbandoned, "no fault of the node's")
 		p.quiet()
+	})
+}
+
+// An acquire is given up, and its release sent, just when the server is found to have
+// forgotten the script.
+func TestARepeatedCallIsNotBehindItsRelease(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *server, stream *Stream, p *peer) {
+		box, released := newInbox(), make(chan struct{})
+		var asked, abandoned atomic.Bool
+		acquire, release := call(box, 0), call(box, 1)
+		release.Force = true
+		acquire.Abandoned = func(int) bool {
+			if abandoned.Load() || !asked.Load() {
+				return abandoned.Load()
+			}
+			go func() {
+				defer close(released)
+				abandoned.Store(true)
+				stream.Send(time.Now(), release)
+			}()
+			for range 10_000 { // without waiting for it: Send must be able to wait for us
+				runtime.Gosched()
+			}
+			return false
+		}
+		stream.Send(time.Now(), acquire)
+		p.command()
+		asked.Store(true)
+		p.answer("-NOSCRIPT No matching script.\r\n")
+		<-released
+		require.Equal(t, "0", p.lastArg(), "the acquire was sent behind its release")
+		require.Equal(t, "1", p.lastArg())
 	})
 }
 
