@@ -85,3 +85,21 @@ func TestWhoFindsTheLossSecondIsToldOfIt(t *testing.T) {
 		})
 	}
 }
+
+// Whoever releases may be second too, and must not take the loss for the release.
+func TestWhoReleasesDuringALossLeavesItsCause(t *testing.T) {
+	t.Parallel()
+	for name, until := range map[string]time.Duration{"its time is over": 0, "a majority has lost it": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, func(t *testing.T, _ *coretest.EmbeddedNodes, m *Manager) {
+				l := hold(t, m, "k")
+				l.lease.mu.Lock()
+				l.lease.until = time.Now().Add(until)
+				l.lease.mu.Unlock()
+				l.lease.end(time.Now(), true) // by who is first, and has yet to cancel the context
+				require.ErrorIs(t, l.Release(t.Context()), ErrExpired)
+				require.Equal(t, ErrLost, context.Cause(l.Context()))
+			})
+		})
+	}
+}

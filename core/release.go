@@ -61,7 +61,7 @@ func (m *Manager) letGo(l *Lock, now time.Time) (handed, expired bool, behind he
 // context it is a child of.
 func (l *Lock) expired(now time.Time) bool {
 	over, lost := l.standing(now)
-	if over && !lost {
+	if over || lost { // also if lost: who was first may have yet to tell the context
 		l.lease.lose()
 		_, lost = l.standing(now)
 	}
