@@ -134,17 +134,26 @@ func (g *gate) refuse(err error, whom func(*waiter) bool) {
 	}
 }
 
+func (m *Manager) newGate(w *waiter, key string) *gate {
+	return &gate{key: key, names: m.namesOf(key), standing: w}
+}
+
 // enter puts the caller at the key's gate. The first one stands at once. On success
 // the call counts towards those that Close waits for.
 func (m *Manager) enter(w *waiter, key string) (g *gate, stands bool, err error) {
-	first := &gate{key: key, names: m.namesOf(key), standing: w} // made before mu is held
+	var first *gate
+	if !w.once { // before mu is held; for who has to wait it is a small loss
+		first = m.newGate(w, key)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return nil, false, ErrClosed
 	}
-	g = m.gates[key]
-	if g == nil {
+	if g = m.gates[key]; g == nil {
+		if first == nil {
+			first = m.newGate(w, key)
+		}
 		m.gates[key] = first
 		m.calls.Add(1)
 		return first, true, nil

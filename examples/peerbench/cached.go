@@ -47,7 +47,8 @@ func (l *loop) check() error {
 // run does the operation for about d. It counts the time of processors, not that
 // of the wall: what else the machine does is in nobody's figures. What the garbage
 // collector takes is in the figures of who made the garbage: it runs when l has made as
-// much as sets it off, and at no other time, see race.
+// much as sets it off, and at no other time, see race. Where that was several times as
+// much, one run counts several times.
 func (l *loop) run(d time.Duration, setsOff uint64) {
 	const batch = 64
 	var before, after runtime.MemStats
@@ -65,7 +66,7 @@ func (l *loop) run(d time.Duration, setsOff uint64) {
 		l.allocations = allocations
 	}
 	if l.garbage += after.TotalAlloc - before.TotalAlloc; l.garbage >= setsOff {
-		elapsed += collect()
+		elapsed += collect() * time.Duration(l.garbage/setsOff)
 		l.garbage %= setsOff
 	}
 	l.spent, l.done = l.spent+elapsed, l.done+n
