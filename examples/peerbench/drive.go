@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -40,8 +41,10 @@ func (s sample) share(of float64) float64 {
 // nextKey makes the keys distinct over the whole run.
 var nextKey atomic.Int64
 
-// drive has that many callers take and free distinct keys for d.
+// drive has that many callers take and free distinct keys for d. What the slice before
+// has thrown away is collected first, and not in this one's time.
 func drive(nodes *coretest.Nodes, l locker, callers int, d time.Duration) (sample, error) {
+	runtime.GC()
 	start, err := readCost(nodes)
 	if err != nil {
 		return sample{}, err

@@ -65,12 +65,23 @@ func (h *holder) take(ctx context.Context, many int) (err error) {
 	if err := warm(h.locker, 1); err != nil {
 		return err
 	}
-	before := runtime.NumGoroutine()
+	before := lastingGoroutines()
 	if err := h.takeAll(ctx, many); err != nil {
 		return err
 	}
-	h.goroutines = float64(runtime.NumGoroutine()-before) / float64(many)
+	h.goroutines = float64(lastingGoroutines()-before) / float64(many)
 	return nil
+}
+
+// lastingGoroutines are not those that are about to end, nor what watchGoroutines warns of.
+func lastingGoroutines() int {
+	runtime.GC()
+	least := runtime.NumGoroutine()
+	for range 10 {
+		time.Sleep(2 * time.Millisecond)
+		least = min(least, runtime.NumGoroutine())
+	}
+	return least
 }
 
 func (h *holder) takeAll(ctx context.Context, many int) error {
