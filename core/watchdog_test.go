@@ -126,7 +126,9 @@ func TestWatchdogKeepsNoWaitsThatAreOver(t *testing.T) {
 			d.begin(w, time.Now().Add(time.Second))
 			w.forget()
 		}
+		d.mu.Lock()
 		require.LessOrEqual(t, cap(d.watches), 4*len(silent))
+		d.mu.Unlock()
 		time.Sleep(time.Second)
 		synctest.Wait()
 		for _, w := range silent {
