@@ -76,8 +76,9 @@ func TestDemoInABrowser(t *testing.T) {
 
 	goesOn("the load began")
 	require.Equal(t, "live", page.Text("#link"))
-	require.Positive(t, page.Number("#bare-overlaps dd"), "without dlm payments overlap")
-	require.Less(t, 5*page.Number("#dlm-quotes dd"), page.Number("#bare-quotes dd"), "a quote is made for all who wait for it")
+	require.Eventually(t, func() bool { return page.Number("#bare-overlaps dd") > 0 }, within, 50*time.Millisecond, "without dlm payments overlap")
+	require.Eventually(t, func() bool { return 5*page.Number("#dlm-quotes dd") < page.Number("#bare-quotes dd") }, within, 50*time.Millisecond,
+		"a quote is made for all who wait for it")
 
 	button("nodes", 1, "kill")
 	becomes(state("nodes", 1), down)
