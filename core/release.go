@@ -252,6 +252,11 @@ func (f *farewell) settled() bool {
 // leave says that nobody waits any more.
 func (f *farewell) leave() {
 	f.mu.Lock()
+	f.part()
+}
+
+// part is leave for who holds mu, which it releases.
+func (f *farewell) part() {
 	f.left = true
 	last := f.pending == 0
 	f.mu.Unlock()
@@ -273,12 +278,7 @@ func (f *farewell) retire() {
 func (f *farewell) conclude(s *lease, expired bool, behind heirs) (next turn, err error) {
 	f.mu.Lock()
 	next, err = f.succession(behind), f.verdict(s, expired)
-	f.left = true
-	last := f.pending == 0
-	f.mu.Unlock()
-	if last {
-		f.retire()
-	}
+	f.part()
 	return next, err
 }
 

@@ -117,7 +117,7 @@ func (r *round) enlist(only *node) (voters nodeSet) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, n := range r.m.nodes {
-		if r.over || only != nil && n != only || r.votes[i].answer != unasked {
+		if only != nil && n != only || r.votes[i].answer != unasked {
 			continue
 		}
 		b := n.ballot.Load()

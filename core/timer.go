@@ -42,13 +42,8 @@ const (
 	byTimer
 )
 
-// await waits for the signal, or for one of the others, which may be nil. Without
-// those it takes half the time.
+// await waits for the signal, or for one of the others, which may be nil.
 func (s signal) await(end <-chan struct{}, timer <-chan time.Time) roused {
-	if end == nil && timer == nil {
-		<-s
-		return bySignal
-	}
 	select {
 	case <-s:
 		return bySignal

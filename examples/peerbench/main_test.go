@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -99,6 +100,22 @@ func TestOtherRows(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestWhatIsMeasuredFirstIsPrintedInItsPlace(t *testing.T) {
+	var measured []string
+	set := func(name string, first bool) rowSet {
+		return rowSet{name: name, first: first, run: func(context.Context, bench) ([]section, error) {
+			measured = append(measured, name)
+			return []section{{title: name, columns: []string{"x"}}}, nil
+		}}
+	}
+	var out strings.Builder
+	all, err := report(t.Context(), &out, tiny, []rowSet{set("locks", false), set("hits", true), set("more", false)})
+	require.NoError(t, err)
+	require.Equal(t, []string{"hits", "locks", "more"}, measured)
+	require.Equal(t, []string{"locks", "hits", "more"}, []string{all[0].title, all[1].title, all[2].title})
+	require.Less(t, strings.Index(out.String(), "locks"), strings.Index(out.String(), "hits"))
 }
 
 func TestRunRefusesWhatItDoesNotKnow(t *testing.T) {

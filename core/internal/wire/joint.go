@@ -80,7 +80,7 @@ func (s *Stream) closeJoint() {
 	if len(f) == 1 {
 		s.out = f[0].call.Req.append(s.out, Tail{})
 	} else {
-		f[0].joined = int32(len(f)) //nolint:gosec // at most maxJoint
+		f[0].joined = len(f)
 		s.out = appendJoint(s.out, f, false)
 	}
 	s.dissolveJoint()

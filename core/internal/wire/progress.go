@@ -40,7 +40,7 @@ func (p *progress) match(r *Reply) error {
 	s, f := p.s, p.front()
 	switch {
 	case f.joined > 0:
-		return p.matchJoint(int(f.joined), r)
+		return p.matchJoint(f.joined, r)
 	case f.call.Req.claim != nil && !s.half:
 		s.half, s.first = true, *r // the second reply completes it
 		return nil

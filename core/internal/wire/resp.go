@@ -121,7 +121,9 @@ func appendRun(b []byte, req *Request, tail Tail, whole bool) []byte {
 }
 
 func appendRunHead(b []byte, s *Script, keys, args int, whole bool) []byte {
-	b = appendLength(b, '*', 3+keys+args)
+	b = append(b, '*')
+	b = strconv.AppendInt(b, int64(3+keys+args), 10)
+	b = append(b, "\r\n"...)
 	if whole {
 		b = appendBulk(b, "EVAL")
 		b = appendBulk(b, s.source)
@@ -133,7 +135,9 @@ func appendRunHead(b []byte, s *Script, keys, args int, whole bool) []byte {
 }
 
 func appendCommand(b []byte, args ...string) []byte {
-	b = appendLength(b, '*', len(args))
+	b = append(b, '*')
+	b = strconv.AppendInt(b, int64(len(args)), 10)
+	b = append(b, "\r\n"...)
 	for _, a := range args {
 		b = appendBulk(b, a)
 	}
@@ -141,20 +145,11 @@ func appendCommand(b []byte, args ...string) []byte {
 }
 
 func appendBulk[S string | []byte](b []byte, s S) []byte {
-	b = appendLength(b, '$', len(s))
+	b = append(b, '$')
+	b = strconv.AppendInt(b, int64(len(s)), 10)
+	b = append(b, "\r\n"...)
 	b = append(b, s...)
 	return append(b, "\r\n"...)
-}
-
-// appendLength appends the line that a list or a string begins with. Nearly all are short.
-func appendLength(b []byte, kind byte, n int) []byte {
-	if n < 10 {
-		return append(b, kind, '0'+byte(n), '\r', '\n')
-	}
-	if n < 100 {
-		return append(b, kind, '0'+byte(n/10), '0'+byte(n%10), '\r', '\n')
-	}
-	return append(strconv.AppendInt(append(b, kind), int64(n), 10), "\r\n"...)
 }
 
 // Bounds on what a peer can make us read: our scripts answer with numbers, a

@@ -71,7 +71,7 @@ type Stream struct {
 	writing  bool      // somebody is in conn.Write. Guarded by mu
 	kicked   bool      // the writer is about to look. Guarded by mu
 	deadline time.Time // of the next write. Guarded by mu
-	flights  ring      // sent or about to be, in order. Guarded by mu
+	flights  ring      // sent or about to be, in order. Guarded by mu; whoever reads looks at the oldest without, see progress
 	joint    joint     // about to be sent behind those, as one. Guarded by mu
 	crowd    int       // how many calls the last batch answered. Guarded by mu
 	behind   time.Time // when a batch was done with more to be read in s.in; zero: with nothing. Guarded by mu
@@ -102,7 +102,7 @@ type flight struct {
 	again bool // sent before, on a connection that broke
 	whole bool // sent with its script, which the server had forgotten
 	// joined is how many calls, from this one on, were sent as one run; 0: it alone.
-	joined int32
+	joined int
 }
 
 // NewStream is a stream that Start connects.
